@@ -1,0 +1,15 @@
+// Package mediakit is the root of an SDK for live and recorded media. It holds
+// no code: import the packages below it, or run the server built from them:
+//
+//	go run github.com/mediakit-go/mediakit/examples/mediaserver@latest
+//
+// From the bottom up:
+//
+//   - codec: tracks, frames and the bitstreams inside them;
+//   - source: who publishes, who watches, and the fan-out between them;
+//   - flv: FLV files and live FLV over HTTP and WebSocket;
+//   - rtmp: an RTMP server and client;
+//   - player, pusher: from a URL, to a URL.
+//
+// Imports point down this list only; deps_test.go holds the exact table.
+package mediakit
