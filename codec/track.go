@@ -1,0 +1,68 @@
+package codec
+
+import "fmt"
+
+// A Track describes one elementary stream. It is immutable: new parameters (a
+// new SPS, say) make a new *Track with the same ID, and the frames that need
+// them point at it.
+type Track struct {
+	ID        int    // small, stable for the life of the stream
+	Codec     Codec  //
+	ClockRate int    // ticks per second the wire uses; 0 where the wire has none of its own
+	Config    []byte // decoder configuration as ISO BMFF stores it: avcC, hvcC, av1C, vpcC, AudioSpecificConfig, dOps; nil where the codec has none
+
+	Width, Height        int     // pixels, of video; 0 while unknown
+	FrameRate            float64 // frames per second, of video; 0 while unknown
+	SampleRate, Channels int     // Hz and count, of audio; 0 while unknown
+
+	Synthetic bool   // made by this process (silent audio), not by the publisher
+	Wire      string // "" for codecs that are converted; "rtp" or "flv" for an opaque track bound to that wire
+	WireKind  Kind   // of an opaque track: what its wire says it carries
+	Name      string // of an opaque track: rtpmap encoding, FourCC or codec id
+	Params    string // of an opaque track: fmtp
+}
+
+// Kind tells whether the track is video, audio or data.
+func (t *Track) Kind() Kind {
+	if t.Codec == Opaque {
+		return t.WireKind
+	}
+	return t.Codec.Kind()
+}
+
+// NeedsConfig reports whether decoding needs Config, so that the track is not
+// ready to be announced while it is empty.
+func (t *Track) NeedsConfig() bool {
+	switch t.Codec {
+	case H264, H265, AAC:
+		return t.Wire == ""
+	}
+	return false
+}
+
+// Ready reports whether the track can be announced to viewers: it needs no
+// Config, or has one with every kind of parameter set.
+func (t *Track) Ready() bool {
+	switch {
+	case !t.NeedsConfig():
+		return true
+	case t.Codec == AAC:
+		return len(t.Config) > 0
+	}
+	return t.hasSets()
+}
+
+// String returns a line for people, such as "video H264 1280x720".
+func (t *Track) String() string {
+	name := t.Codec.String()
+	if t.Codec == Opaque && t.Name != "" {
+		name = t.Name
+	}
+	switch {
+	case t.Kind() == KindVideo && t.Width > 0:
+		return fmt.Sprintf("video %s %dx%d", name, t.Width, t.Height)
+	case t.Kind() == KindAudio && t.SampleRate > 0:
+		return fmt.Sprintf("audio %s %d Hz %d ch", name, t.SampleRate, t.Channels)
+	}
+	return t.Kind().String() + " " + name
+}
