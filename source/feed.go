@@ -1,0 +1,377 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mediakit-go/mediakit/codec"
+)
+
+const (
+	takeAtOnce = 64                    // frames muxed between two looks at the ring
+	audioHold  = 50 * time.Millisecond // how long audio waits for a video frame to ride with
+	batchBytes = 64 << 10              // what a viewer who is behind is sent at once, so that its lag is looked at often
+	batchItems = 16                    // and in how many packets: a connection keeps a vector as long as the longest it wrote
+	feedAhead  = 64                    // packets a private feed may be ahead of its viewer
+)
+
+// FeedOf returns a Cursor in the feed of r's stream that has the format f: the
+// wire bytes, muxed once for all viewers. It follows Unwrap to find the
+// [Subscription]; for any other Reader (a file, a filtered stream) and for
+// viewers with SlowBlock it muxes for this viewer alone. The Cursor takes r
+// over: closing it closes r. ctx is for reading from such a Reader and must
+// outlive the Cursor.
+func FeedOf(ctx context.Context, r Reader, f Format) (*Cursor, error) {
+	sub, shared := As[*Subscription](r)
+	if !shared || sub.req.Viewer.Slow == SlowBlock {
+		return privateFeed(ctx, r, sub, f)
+	}
+	feed, err := sub.stream.feed(f)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cursor{feed: feed, r: r, sub: sub, place: &sub.place}
+	c.enter(sub.req.Viewer)
+	return c, nil
+}
+
+// A feedKey is what feeds of a stream are shared by.
+type feedKey struct{ name, variant string }
+
+// A Feed is a stream in one wire form, muxed once for all who watch it in that
+// form. It has no goroutine: whoever wants packets makes those that are due.
+type Feed struct {
+	format Format
+	stream *Stream // nil for a private feed
+	users  int     // guarded by the stream's lock
+	bare   bool    // no synthetic tracks
+	ring   ring[entry]
+	pos    atomic.Uint64 // the next frame of the stream's ring; the packets of those before are in ring
+	video  atomic.Bool   // there is a video track
+
+	mu      sync.Mutex // guards what follows
+	mux     Muxer
+	frames  []slot[*codec.Frame]
+	packets []Packet
+	ended   bool
+	dropped uint64 // frames the muxer refused
+
+	config atomic.Pointer[[]headerAt] // the newest Header packet of each track; replaced, never changed
+
+	shardsMu sync.Mutex // guards shards
+	shards   []*shard
+
+	buffers sync.Pool // *[]byte, of deliveries that join packets
+
+	flush atomic.Uint64 // private feeds: viewers before this position go there, after a seek
+}
+
+// An entry is a packet in a feed's ring.
+type entry struct {
+	Packet
+	video bool
+	start *start // at a key packet: what a viewer needs to start here
+}
+
+// A start is what a viewer needs to begin at a key packet.
+type start struct {
+	header []byte     // for one who joins
+	config []headerAt // for one who comes from an earlier position
+}
+
+// A headerAt is a Header packet and where in the ring it was.
+type headerAt struct {
+	pos uint64
+	Packet
+}
+
+// wire returns the form of p that is written.
+func (p *Packet) wire(framed bool) []byte {
+	if framed {
+		return p.Framed
+	}
+	return p.Wire
+}
+
+// feed returns the stream's feed of that format, made if there is none, with
+// one user more.
+func (s *Stream) feed(format Format) (*Feed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := feedKey{format.Name, format.Variant}
+	if f := s.feeds[key]; f != nil {
+		f.users++
+		return f, nil
+	}
+	f := &Feed{format: format, stream: s, users: 1, bare: format.Schema != "" && format.Schema == s.schema}
+	f.ring.window = ringWindow
+	pos, _ := s.ring.start()
+	f.pos.Store(pos)
+	var tracks []*codec.Track
+	for _, t := range s.tracksAt(pos) {
+		if !t.Synthetic || !f.bare {
+			tracks = append(tracks, t)
+			f.seeVideo(t)
+		}
+	}
+	var err error
+	if f.mux, err = format.New(tracks); err != nil {
+		return nil, fmt.Errorf("source: feed %s of %s: %w", format.Name, s.key, err)
+	}
+	if s.feeds == nil {
+		s.feeds = map[feedKey]*Feed{}
+	}
+	s.feeds[key] = f
+	return f, nil
+}
+
+// tracksAt returns the tracks as they were at a position of the ring. The lock
+// is held.
+func (s *Stream) tracksAt(pos uint64) []*codec.Track {
+	tracks := append([]*codec.Track(nil), s.tracks...)
+	seen := map[int]bool{}
+	s.ring.mu.RLock()
+	defer s.ring.mu.RUnlock()
+	for p := max(pos, s.ring.tail); p < s.ring.head.Load(); p++ {
+		t := s.ring.at(p).item.Track
+		if seen[t.ID] {
+			continue
+		}
+		seen[t.ID] = true
+		for i := range tracks {
+			if tracks[i].ID == t.ID {
+				tracks[i] = t
+			}
+		}
+	}
+	return tracks
+}
+
+// release takes one user away; with the last one the feed goes.
+func (s *Stream) release(f *Feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.users--; f.users == 0 {
+		delete(s.feeds, feedKey{f.format.Name, f.format.Variant})
+	}
+}
+
+// fill muxes what the stream has and the feed has not.
+func (f *Feed) fill() {
+	if f.stream == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !f.ended {
+		pos, err := f.take()
+		for i := range f.frames {
+			f.add(f.frames[i].item, f.frames[i].at)
+			f.frames[i] = slot[*codec.Frame]{}
+		}
+		f.pos.Store(pos) // not before: see wait
+		if len(f.frames) == 0 {
+			if err != nil {
+				f.ended = true
+				f.ring.close(err)
+			}
+			return
+		}
+	}
+}
+
+// take copies the next frames out of the stream's ring. It returns the position
+// after them, and why the ring was closed if there is nothing more to come.
+func (f *Feed) take() (pos uint64, err error) {
+	r := &f.stream.ring
+	f.frames = f.frames[:0]
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	pos = f.pos.Load()
+	head := r.head.Load()
+	if pos < r.tail { // nobody looked for a long time
+		pos = r.tail
+		if r.hasKey {
+			pos = r.key
+		}
+	}
+	for ; pos < head && len(f.frames) < takeAtOnce; pos++ {
+		f.frames = append(f.frames, *r.at(pos))
+	}
+	if pos == head {
+		return pos, r.err
+	}
+	return pos, nil
+}
+
+// add muxes one frame. The lock is held.
+func (f *Feed) add(fr *codec.Frame, at time.Time) {
+	if fr.Track.Synthetic && f.bare {
+		return
+	}
+	video := f.seeVideo(fr.Track)
+	var err error
+	f.packets, err = f.mux.Append(f.packets[:0], fr)
+	if err != nil {
+		f.dropped++
+	}
+	for i := range f.packets {
+		p := &f.packets[i]
+		e := entry{Packet: *p, video: video}
+		if p.Header {
+			f.config.Store(f.configWith(*p))
+		}
+		if p.Key {
+			e.start = &start{header: f.mux.Header()}
+			if config := f.config.Load(); config != nil {
+				e.start.config = *config
+			}
+		}
+		f.ring.append(e, max(len(p.Wire), len(p.Framed)), p.Key, at)
+		*p = Packet{}
+	}
+}
+
+// configWith returns the newest Header packets with p, which is about to be appended.
+func (f *Feed) configWith(p Packet) *[]headerAt {
+	var config []headerAt
+	if old := f.config.Load(); old != nil {
+		for _, h := range *old {
+			if h.Track != p.Track {
+				config = append(config, h)
+			}
+		}
+	}
+	config = append(config, headerAt{f.ring.head.Load(), p})
+	return &config
+}
+
+// configAt calls fn for the Header packets in force at e.
+func (f *Feed) configAt(e *entry, fn func(headerAt)) {
+	var config []headerAt
+	if e.start != nil {
+		config = e.start.config
+	} else if newest := f.config.Load(); newest != nil {
+		config = *newest
+	}
+	for _, h := range config {
+		fn(h)
+	}
+}
+
+// seeVideo reports whether t is a video track, and remembers that there is one.
+func (f *Feed) seeVideo(t *codec.Track) bool {
+	video := t.Kind() == codec.KindVideo
+	if video && !f.video.Load() {
+		f.video.Store(true)
+	}
+	return video
+}
+
+// wait returns a channel that is closed when there may be something after pos,
+// nil if there is now.
+func (f *Feed) wait(pos uint64) <-chan struct{} {
+	if f.stream == nil {
+		return f.ring.wait(pos)
+	}
+	ch := f.stream.ring.wait(f.pos.Load())
+	if ch != nil && f.ring.head.Load() > pos {
+		return nil // somebody else has made packets of what was before f.pos
+	}
+	return ch
+}
+
+// due returns when what is pending from pos on is to be written: at once for
+// viewers who are not at the live edge, with the next video frame for audio, or
+// when the window is over. ok is false if nothing is pending; the end of the
+// stream counts. The ring's lock is held.
+func (f *Feed) due(pos, join uint64, window time.Duration) (at time.Time, ok bool) {
+	r := &f.ring
+	head := r.head.Load()
+	pos = max(pos, r.tail)
+	if pos >= head {
+		return time.Time{}, r.err != nil
+	}
+	if pos < join || r.err != nil {
+		return time.Time{}, true
+	}
+	oldest := r.at(pos).at
+	if window > 0 {
+		return oldest.Add(window), true
+	}
+	if !f.video.Load() {
+		return time.Time{}, true
+	}
+	for p := pos; p < head; p++ {
+		if r.at(p).item.video {
+			return time.Time{}, true
+		}
+	}
+	return oldest.Add(audioHold), true
+}
+
+// FeedStats are a feed's counters.
+type FeedStats struct {
+	Format, Variant string
+	Viewers         int
+	RingBytes       int    // bytes of packets kept
+	Dropped         uint64 // frames the format's muxer refused
+}
+
+// stats returns the feed's counters. The stream's lock is held.
+func (f *Feed) stats() FeedStats {
+	_, n := f.ring.usage()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return FeedStats{f.format.Name, f.format.Variant, f.users, n, f.dropped}
+}
+
+// privateFeed returns a cursor in a feed made for it alone, filled from r by a
+// goroutine that waits for the viewer. sub is nil if r is no Subscription.
+func privateFeed(ctx context.Context, r Reader, sub *Subscription, format Format) (*Cursor, error) {
+	mux, err := format.New(r.Tracks())
+	if err != nil {
+		return nil, fmt.Errorf("source: feed %s: %w", format.Name, err)
+	}
+	f := &Feed{format: format, mux: mux}
+	f.ring.once = true
+	for _, t := range r.Tracks() {
+		f.seeVideo(t)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := &Cursor{feed: f, r: r, sub: sub, place: &place{}, header: mux.Header(), cancel: cancel, pumped: make(chan struct{})}
+	c.place.enter(0, true, 0, ViewerOptions{Slow: SlowBlock})
+	c.block, _ = f.ring.block(0, feedAhead)
+	go func() {
+		defer close(c.pumped)
+		f.ring.close(f.pump(ctx, r, sub == nil))
+	}()
+	return c, nil
+}
+
+// pump muxes what r yields, at most feedAhead packets ahead of the viewer. With
+// seeks, what the viewer has not had before a discontinuity is not sent.
+func (f *Feed) pump(ctx context.Context, r Reader, seeks bool) error {
+	for {
+		for room := f.ring.full(); room != nil; room = f.ring.full() {
+			select {
+			case <-room:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		fr, err := r.ReadFrame(ctx)
+		if err != nil {
+			return err
+		}
+		if seeks && fr.Has(codec.FlagKey|codec.FlagDiscont) {
+			f.flush.Store(f.ring.head.Load())
+		}
+		f.mu.Lock()
+		f.add(fr, time.Now())
+		f.mu.Unlock()
+	}
+}

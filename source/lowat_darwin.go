@@ -1,0 +1,3 @@
+package source
+
+const tcpNotSentLowat = 0x201 // TCP_NOTSENT_LOWAT

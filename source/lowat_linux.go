@@ -1,0 +1,3 @@
+package source
+
+const tcpNotSentLowat = 25 // TCP_NOTSENT_LOWAT
