@@ -1,0 +1,295 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/rtmp/internal/handshake"
+	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
+)
+
+// writeTimeout is how long a peer may take to take an answer.
+const writeTimeout = 10 * time.Second
+
+// Limits of a peer until it may publish or play.
+var beforeAuth = wire.Limits{Streams: 16, Media: 64 << 10, Other: 64 << 10, Pending: 64 << 10}
+
+// errLeft ends a session whose peer said goodbye.
+var errLeft = errors.New("rtmp: peer left")
+
+// buffers are what a connection needs until it publishes or plays.
+type buffers struct {
+	in  [4096]byte
+	out [handshake.Reply]byte
+}
+
+// A conn is a connection until it plays, or for its whole life if it publishes.
+// One goroutine reads, and but for that while a Handler is asked, owns it all.
+type conn struct {
+	srv    *serving
+	raw    net.Conn // as accepted
+	nc     net.Conn // the same, or TLS over it
+	tls    *tls.ConnectionState
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	buf    *buffers // nil before the handshake
+
+	in      *wire.Reader
+	peer    peer
+	out     []byte        // answers to be written
+	size    int           // of the chunks we send
+	until   time.Time     // when everything must have been said; zero: no limit
+	silence time.Duration // longest silence; 0: no limit
+	heard   time.Time     // when the deadline for that was last moved
+
+	connected bool
+	streams   int // created
+	target    target
+	form      flv.Form
+	asking    *ask // a Handler that has not answered yet, or nil
+	early     early
+	pub       *publisher // nil if it does not publish
+	play      *granted   // a play that was granted, for which this conn gives way to a viewer
+}
+
+// serve runs the session of an accepted connection.
+func (v *serving) serve(raw net.Conn) {
+	ctx, cancel := context.WithCancel(v.ctx)
+	c := &conn{srv: v, raw: raw, nc: raw, ctx: ctx, cancel: cancel, size: wire.DefaultChunkSize}
+	err := v.guard(raw, c.run)
+	if err == nil {
+		err = v.guard(raw, c.startViewer)
+	}
+	if err != nil {
+		_ = v.guard(raw, func() error { c.end(err); return nil })
+	}
+	if c.buf != nil {
+		v.buffers.Put(c.buf)
+	}
+	if err != nil {
+		cancel()
+		v.release(raw)
+	}
+}
+
+// run talks to the peer until it may play, which returns nil, or the session
+// ends.
+func (c *conn) run() error {
+	keepAlive(c.raw)
+	c.limitTime()
+	if err := c.shake(); err != nil {
+		return err
+	}
+	c.in = wire.NewReader(c, c.buf.in[:], beforeAuth)
+	for c.play == nil {
+		m, err := c.in.Next()
+		switch {
+		case err == nil:
+			err = c.message(&m)
+		case c.asking != nil && errors.Is(err, os.ErrDeadlineExceeded):
+			err = c.answered(<-c.asking.answer)
+		}
+		if err == nil {
+			c.out = c.peer.acknowledge(c.out, c.in.Bytes())
+			err = c.flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limitTime gives the peer some time to publish or play.
+func (c *conn) limitTime() {
+	if t := c.srv.HandshakeTimeout; t == 0 {
+		c.until = time.Now().Add(defaultHandshakeTimeout)
+	} else if t > 0 {
+		c.until = time.Now().Add(t)
+	}
+	_ = c.nc.SetDeadline(c.until)
+}
+
+// end says why the session ended, once everything it had is given up.
+func (c *conn) end(err error) {
+	v := c.srv
+	if v.ctx.Err() != nil {
+		err = ErrServerClosed
+	}
+	if c.asking != nil {
+		c.cancel()
+		(<-c.asking.answer).discard(err)
+		c.asking = nil
+	}
+	if c.play != nil {
+		answer{play: c.play}.discard(err)
+	}
+	var refused *refusedError
+	switch {
+	case c.pub != nil:
+		c.pub.end(err)
+	case errors.As(err, &refused):
+		v.stats.refused.Add(1)
+		v.print(slog.LevelWarn, "rtmp: refused", "stream", refused.name, "remote", c.nc.RemoteAddr(), "error", refused.err)
+	case !c.connected:
+		v.stats.handshakesFailed.Add(1)
+		v.print(slog.LevelWarn, "rtmp: bad connection", "remote", c.nc.RemoteAddr(), "error", err)
+	case errors.Is(err, io.EOF), errors.Is(err, errLeft):
+		v.print(slog.LevelDebug, "rtmp: connection closed", "remote", c.nc.RemoteAddr())
+	default:
+		v.print(slog.LevelWarn, "rtmp: connection failed", "remote", c.nc.RemoteAddr(), "error", err)
+	}
+	if len(c.out) > 0 && v.ctx.Err() == nil {
+		c.hangUp(errors.Is(err, errLeft))
+	}
+}
+
+// shake does the TLS handshake, if there is one, and RTMP's.
+func (c *conn) shake() error {
+	if c.srv.TLSConfig != nil {
+		if err := c.startTLS(); err != nil {
+			return fmt.Errorf("%w: %w", ErrHandshake, err)
+		}
+	}
+	c.buf = c.srv.buffers.Get().(*buffers)
+	c1 := c.buf.in[:handshake.Opening]
+	for n := 0; n < len(c1); {
+		k, err := c.nc.Read(c1[n:])
+		if n += k; n > 0 {
+			if err := handshake.CheckVersion(c1[0]); err != nil {
+				return err
+			}
+		}
+		if err != nil && n < len(c1) {
+			return fmt.Errorf("%w: %d of %d bytes: %w", ErrHandshake, n, len(c1), err)
+		}
+	}
+	select {
+	case c.srv.work <- struct{}{}:
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+	handshake.Answer(c.buf.out[:], c1[1:])
+	<-c.srv.work
+	if _, err := c.nc.Write(c.buf.out[:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	// C2 is not looked at: some clients send anything.
+	if _, err := io.ReadFull(c.nc, c.buf.in[:handshake.Size]); err != nil {
+		return fmt.Errorf("%w: C2: %w", ErrHandshake, err)
+	}
+	return nil
+}
+
+// startTLS does the TLS handshake, holding a place among those who compute only
+// while there is something to compute.
+func (c *conn) startTLS() error {
+	g := &gate{Conn: c.raw, work: c.srv.work}
+	t := tls.Server(g, c.srv.TLSConfig)
+	c.srv.work <- struct{}{}
+	err := t.HandshakeContext(c.ctx)
+	<-c.srv.work
+	g.open = true
+	if err != nil {
+		return err
+	}
+	state := t.ConnectionState()
+	c.nc, c.tls = t, &state
+	return nil
+}
+
+// keepAlive makes the system find out when the peer has gone without a word.
+func keepAlive(nc net.Conn) {
+	if t, ok := nc.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3})
+	}
+}
+
+// Read reads from the peer, as long as it may be silent.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.silence > 0 {
+		// Moving the deadline costs as much as a small read: it is done now and then.
+		if now := time.Now(); now.Sub(c.heard) > c.silence/64 {
+			c.heard = now
+			_ = c.nc.SetReadDeadline(now.Add(c.silence))
+		}
+	}
+	return c.nc.Read(b)
+}
+
+// flush writes the answers.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	deadline := time.Now().Add(writeTimeout)
+	if !c.until.IsZero() && c.until.Before(deadline) {
+		deadline = c.until
+	}
+	_ = c.nc.SetWriteDeadline(deadline)
+	_, err := c.nc.Write(c.out)
+	c.out = c.out[:0]
+	if cap(c.out) > 4096 {
+		c.out = nil
+	}
+	return err
+}
+
+// hangUp writes what is left to say and ends the connection so that the peer can
+// read it: a close while bytes of the peer are unread would reset it. A peer that
+// said goodbye may close first; GStreamer takes it for an error if we do.
+func (c *conn) hangUp(goodbye bool) {
+	const wait, most = time.Second, 256 << 10
+	if c.flush() != nil {
+		return
+	}
+	if !goodbye {
+		if w, ok := c.nc.(interface{ CloseWrite() error }); !ok || w.CloseWrite() != nil {
+			return
+		}
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
+	_, _ = io.CopyN(io.Discard, c.nc, most)
+}
+
+// message takes in one message.
+func (c *conn) message(m *wire.Message) error {
+	switch m.Type {
+	case wire.TypeCommand, wire.TypeCommandAMF3:
+		var cmd wire.Command
+		if err := cmd.Unmarshal(m.Type, m.Body); err != nil {
+			return err
+		}
+		return c.command(&cmd)
+	case wire.TypeAudio, wire.TypeVideo, wire.TypeAggregate, wire.TypeData, wire.TypeDataAMF3:
+		return c.media(m)
+	}
+	var err error
+	c.out, err = c.peer.control(c.out, m)
+	return err
+}
+
+// media takes in a message of audio, video or data.
+func (c *conn) media(m *wire.Message) error {
+	if c.asking != nil && c.asking.publish && !isConfig(m) {
+		// It can wait: nothing is lost if the Handler says yes.
+		if err := c.answered(<-c.asking.answer); err != nil {
+			return err
+		}
+	}
+	if c.pub != nil {
+		return c.pub.message(m)
+	}
+	c.early.keep(m)
+	return nil
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package rtmp
+
+// descriptors returns how many descriptors the process may have; 0 if that is
+// unknown or without limit.
+func descriptors() int64 { return 0 }
