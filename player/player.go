@@ -1,0 +1,107 @@
+// Package player opens streams by URL: whatever can be played becomes a
+// source.Reader.
+//
+//	r, err := player.Open(ctx, "rtmp://example.com/live/cam")
+//	if err != nil { … }
+//	defer r.Close()
+//	for f, err := range source.Frames(ctx, r) { … }
+//
+// A [Client] has the options: deadlines, TLS, reconnecting. [Source] is the
+// form a hub's OnMiss wants.
+//
+//	rtmp://  rtmps://                      a stream of an RTMP server
+//	http://  https://  ws://  wss://       a live FLV stream
+//	file:///path/to/a.flv  path/to/a.flv   an FLV file
+//
+// What a URL answers with is looked at before it is called FLV: an HLS playlist
+// or an MP4 file, say, is refused by its name. Any program that takes URLs from
+// strangers should look at their scheme first: a file is opened by whoever runs
+// the program.
+//
+// The package starts no goroutines. Reading: player.go (a scheme's client),
+// file.go (files),
+// http.go (FLV over HTTP and WebSocket), sniff.go (what it is instead).
+package player
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+// Open opens url with the zero Client. ctx bounds the opening only.
+func Open(ctx context.Context, url string) (source.Reader, error) {
+	return (&Client{}).Open(ctx, url)
+}
+
+// Source returns a Source that opens url with the zero Client, each time anew.
+func Source(url string) source.Source { return (&Client{}).Source(url) }
+
+// A Client opens streams. The zero value is ready for use; fields must not
+// change once it was used. Several goroutines may use it.
+type Client struct {
+	Timeout     time.Duration // until the server agrees and the tracks are known; 0 means 10 s by RTMP, and by HTTP that ReadTimeout counts
+	ReadTimeout time.Duration // longest silence of the server; 0 means 5 s by RTMP, 15 s by HTTP, negative no limit
+	TLSConfig   *tls.Config   // of rtmps, https and wss; nil is the default configuration
+	Header      http.Header   // added to HTTP and WebSocket requests
+	Logger      *slog.Logger  // what cannot be parsed; nil discards
+
+	// Dial connects; nil means a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Retry opens a stream again when it fails or ends, as source.Retry does.
+	// nil: it is not. Files are not opened again.
+	Retry *source.Backoff
+	// Paced delivers the frames of a file in real time, as source.Pace does;
+	// else they come as fast as they are read.
+	Paced bool
+}
+
+// schemes is what a URL can begin with.
+const schemes = "rtmp, rtmps, http, https, ws, wss, file, or a path"
+
+// Source returns a Source that opens url, each time anew.
+func (c *Client) Source(url string) source.Source {
+	scheme, _, remote := strings.Cut(url, "://")
+	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
+		return source.SourceFunc(func(context.Context) (source.Reader, error) { return c.openFile(url) })
+	}
+	var open func(context.Context, string) (source.Reader, error)
+	switch scheme {
+	case "rtmp", "rtmps":
+		open = (&rtmp.Client{
+			TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, ReadTimeout: c.ReadTimeout, Logger: c.Logger,
+		}).Open
+	case "http", "https", "ws", "wss":
+		open = c.openHTTP
+	default:
+		return source.SourceFunc(func(context.Context) (source.Reader, error) {
+			return nil, fmt.Errorf("player: scheme %q: %w; a URL is %s", scheme, source.ErrUnsupported, schemes)
+		})
+	}
+	s := source.SourceFunc(func(ctx context.Context) (source.Reader, error) {
+		r, err := open(ctx, url)
+		if errors.Is(err, rtmp.ErrURL) {
+			err = fmt.Errorf("player: %w: %w", source.ErrBadKey, err) // no other attempt mends that
+		}
+		return r, err
+	})
+	if c.Retry != nil {
+		return source.Retry(s, *c.Retry)
+	}
+	return s
+}
+
+// Open opens url. ctx bounds the opening only.
+func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
+	return c.Source(url).Open(ctx)
+}

@@ -1,0 +1,204 @@
+package player
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+// writeFilm writes the first d of film to an FLV file and returns its path and
+// its frames.
+func writeFilm(t *testing.T, d time.Duration) (path string, frames []*codec.Frame) {
+	path = filepath.Join(t.TempDir(), "a film.flv")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	w := flv.NewWriter(file, film.Tracks())
+	for f := range film.Frames() {
+		if f.DTS > d {
+			break
+		}
+		frames = append(frames, f)
+		require.NoError(t, w.WriteFrame(t.Context(), f))
+	}
+	require.NoError(t, w.Close())
+	return path, frames
+}
+
+func TestOpenFile(t *testing.T) {
+	path, want := writeFilm(t, 2*time.Second)
+	fileURL := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	if runtime.GOOS == "windows" {
+		fileURL.Path = "/" + fileURL.Path
+	}
+	for _, c := range []struct {
+		name   string
+		client Client
+		url    string
+	}{
+		{"path", Client{}, path},
+		{"URL", Client{}, fileURL.String()},
+		{"a file is not opened again", Client{Retry: &source.Backoff{}}, path},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := c.client.Open(t.Context(), c.url)
+			require.NoError(t, err)
+			require.Len(t, r.Tracks(), 2)
+			var n int
+			for f, err := range source.Frames(t.Context(), r) {
+				require.NoError(t, err)
+				require.Equal(t, want[n].DTS, f.DTS)
+				require.Equal(t, want[n].PTS, f.PTS)
+				require.Equal(t, want[n].Key(), f.Key())
+				require.Equal(t, want[n].Data, f.Data)
+				n++
+			}
+			require.Len(t, want, n)
+			require.NoError(t, r.Close())
+		})
+	}
+}
+
+func TestOpenFilePaced(t *testing.T) {
+	path, _ := writeFilm(t, 10*time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		r, err := (&Client{Paced: true}).Open(t.Context(), path)
+		require.NoError(t, err)
+		start := time.Now()
+		for f, err := range source.Frames(t.Context(), r) {
+			require.NoError(t, err)
+			require.Equal(t, f.DTS, time.Since(start))
+		}
+		require.NoError(t, r.Close())
+	})
+}
+
+// Every kind of URL gives the stream that was published.
+func TestOpenLive(t *testing.T) {
+	o := startOrigin(t, "")
+	publish(t, "rtmp://"+o.rtmp+"/live/cam", film)
+	var dialed atomic.Int32
+	c := &Client{
+		TLSConfig: o.clientTLS(),
+		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialed.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		},
+	}
+	plain, secure := strings.TrimPrefix(o.http.URL, "http://"), strings.TrimPrefix(o.tls.URL, "https://")
+	urls := []string{
+		"rtmp://" + o.rtmp + "/live/cam",
+		"RTMP://" + o.rtmp + "/live/cam",
+		"rtmps://" + o.rtmps + "/live/cam",
+		"http://" + plain + "/live/cam.live.flv",
+		"https://" + secure + "/live/cam.live.flv",
+		"ws://" + plain + "/live/cam.live.flv",
+		"wss://" + secure + "/live/cam.live.flv",
+	}
+	for _, u := range urls {
+		scheme, _, _ := strings.Cut(u, ":")
+		t.Run(scheme, func(t *testing.T) {
+			r, err := c.Open(soon(t), u)
+			require.NoError(t, err)
+			defer r.Close()
+			tracks := r.Tracks()
+			require.Len(t, tracks, 2)
+			require.Equal(t, codec.H264, tracks[0].Codec)
+			require.Equal(t, 1280, tracks[0].Width)
+			require.Equal(t, codec.AAC, tracks[1].Codec)
+			f, err := r.ReadFrame(soon(t))
+			require.NoError(t, err)
+			require.True(t, f.Key())
+		})
+	}
+	require.EqualValues(t, len(urls), dialed.Load(), "the client's own Dial is used")
+}
+
+func TestOpenHTTPRefusals(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	answer := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			io.WriteString(w, body)
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		err     error
+		says    string
+	}{
+		{"HLS", answer(200, "#EXTM3U\n#EXT-X-VERSION:3\n"), source.ErrUnsupported, "an HLS playlist, not FLV"},
+		{"MP4", answer(200, "\x00\x00\x00\x20ftypisom\x00\x00\x02\x00"), source.ErrUnsupported, "MP4"},
+		{"a page", answer(200, "<html>come back later</html>"), flv.ErrInvalid, "<html>"},
+		{"nothing", answer(200, ""), io.ErrUnexpectedEOF, ""},
+		{"too little", answer(200, "FLV\x01"), io.ErrUnexpectedEOF, ""},
+		{"missing", answer(404, ""), source.ErrNotFound, "404"},
+		{"no answer", func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, source.ErrTimeout, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := httptest.NewServer(c.handler)
+			defer srv.Close()
+			client := &Client{}
+			if c.name == "no answer" {
+				client.Timeout = 50 * time.Millisecond
+			}
+			_, err := client.Open(soon(t), srv.URL+"/live/cam.live.flv")
+			require.ErrorIs(t, err, c.err)
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}
+
+// A URL that cannot work is not tried again.
+func TestOpenBadURL(t *testing.T) {
+	c := &Client{Retry: &source.Backoff{}}
+	for _, u := range []string{"rtmp://127.0.0.1", "rtmp://127.0.0.1/live", "rtmps:///live/cam", "http:///live/cam.flv", "ws://%zz/"} {
+		_, err := c.Open(soon(t), u)
+		require.ErrorIs(t, err, source.ErrBadKey, u)
+	}
+}
+
+func ExampleOpen() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := Open(ctx, "rtmp://example.com/live/cam")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close()
+	for _, t := range r.Tracks() {
+		fmt.Println(t)
+	}
+	for f, err := range source.Frames(context.Background(), r) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(f.Track.Codec, f.DTS, len(f.Data))
+	}
+}

@@ -1,0 +1,104 @@
+// Package pusher writes streams to URLs: whatever takes a stream becomes a
+// source.Writer.
+//
+//	w, err := pusher.Create(ctx, "rtmp://example.com/live/cam", tracks)
+//	if err != nil { … }
+//	defer w.Close()
+//	err = w.WriteFrame(ctx, f)
+//
+// [Push] does all of it for a whole source, here a file at the speed at which it
+// plays:
+//
+//	film := (&player.Client{Paced: true}).Source("a.flv")
+//	err := pusher.Push(ctx, pusher.Sink("rtmp://example.com/live/cam"), film)
+//
+// A [Client] has the options: deadlines, TLS, the codec ids, reconnecting.
+// [Sink] is what can be created several times.
+//
+//	rtmp://  rtmps://                      publishes at an RTMP server
+//	file:///path/to/a.flv  path/to/a.flv   writes an FLV file; one that exists is replaced
+//
+// Writing: pusher.go (a scheme's client), file.go (files), push.go (a source
+// from its beginning to its end).
+package pusher
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+// Create writes to url with the zero Client. ctx bounds the creation only.
+func Create(ctx context.Context, url string, tracks []*codec.Track) (source.Writer, error) {
+	return (&Client{}).Create(ctx, url, tracks)
+}
+
+// Sink returns a Sink that writes to url with the zero Client.
+func Sink(url string) source.Sink { return (&Client{}).Sink(url) }
+
+// A Client publishes streams. The zero value is ready for use; fields must not
+// change once it was used. Several goroutines may use it.
+type Client struct {
+	Timeout   time.Duration // until the server agrees, and of each write; 0 means 10 s
+	TLSConfig *tls.Config   // of rtmps; nil is the default configuration
+	Form      flv.Form      // how codecs are coded that FLV has no id for
+	Logger    *slog.Logger  // tracks that cannot be sent; nil discards
+
+	// Dial connects; nil means a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Retry publishes again when that fails, as source.RetrySink does. nil: it
+	// is not. Files are not created again.
+	Retry *source.Backoff
+}
+
+// schemes is what a URL can begin with.
+const schemes = "rtmp, rtmps, file, or a path"
+
+// Sink returns a Sink that writes to url.
+func (c *Client) Sink(url string) source.Sink {
+	scheme, _, remote := strings.Cut(url, "://")
+	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
+		return source.SinkFunc(func(_ context.Context, tracks []*codec.Track) (source.Writer, error) {
+			return c.createFile(url, tracks)
+		})
+	}
+	var create func(context.Context, string, []*codec.Track) (source.Writer, error)
+	switch scheme {
+	case "rtmp", "rtmps":
+		create = (&rtmp.Client{
+			TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, Form: c.Form, Logger: c.Logger,
+		}).Create
+	default:
+		return source.SinkFunc(func(context.Context, []*codec.Track) (source.Writer, error) {
+			return nil, fmt.Errorf("pusher: scheme %q: %w; a URL is %s", scheme, source.ErrUnsupported, schemes)
+		})
+	}
+	s := source.SinkFunc(func(ctx context.Context, tracks []*codec.Track) (source.Writer, error) {
+		w, err := create(ctx, url, tracks)
+		if errors.Is(err, rtmp.ErrURL) {
+			err = fmt.Errorf("pusher: %w: %w", source.ErrBadKey, err) // no other attempt mends that
+		}
+		return w, err
+	})
+	if c.Retry != nil {
+		return source.RetrySink(s, *c.Retry)
+	}
+	return s
+}
+
+// Create writes to url a stream that has these tracks. ctx bounds the creation
+// only.
+func (c *Client) Create(ctx context.Context, url string, tracks []*codec.Track) (source.Writer, error) {
+	return c.Sink(url).Create(ctx, tracks)
+}

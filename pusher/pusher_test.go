@@ -1,0 +1,233 @@
+package pusher
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/internal/testmedia"
+	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+func TestCreateFile(t *testing.T) {
+	dir := t.TempDir()
+	fileURL := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, "a b.flv"))}
+	if runtime.GOOS == "windows" {
+		fileURL.Path = "/" + fileURL.Path
+	}
+	hevc := testmedia.Stream{Video: codec.H265, Audio: codec.AAC}
+	for _, c := range []struct {
+		name   string
+		client Client
+		url    string
+		path   string
+		legacy bool
+	}{
+		{"path", Client{}, filepath.Join(dir, "a.flv"), "a.flv", false},
+		{"it replaces", Client{}, filepath.Join(dir, "a.flv"), "a.flv", false},
+		{"URL", Client{}, fileURL.String(), "a b.flv", false},
+		{"legacy ids", Client{Form: flv.FormLegacy}, filepath.Join(dir, "l.flv"), "l.flv", true},
+		{"a file is not created again", Client{Retry: &source.Backoff{}}, filepath.Join(dir, "r.flv"), "r.flv", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, err := c.client.Create(t.Context(), c.url, hevc.Tracks())
+			require.NoError(t, err)
+			var want []*codec.Frame
+			for f := range hevc.Frames() {
+				if len(want) == 50 {
+					break
+				}
+				want = append(want, f)
+				require.NoError(t, w.WriteFrame(t.Context(), f))
+			}
+			require.NoError(t, w.Close())
+
+			file, err := os.Open(filepath.Join(dir, c.path))
+			require.NoError(t, err)
+			r := flv.NewReader(file)
+			defer r.Close()
+			for _, f := range want {
+				got, err := r.ReadFrame(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, f.Data, got.Data)
+				require.Equal(t, f.DTS, got.DTS)
+			}
+			_, err = r.ReadFrame(t.Context())
+			require.ErrorIs(t, err, io.EOF)
+			b, err := os.ReadFile(filepath.Join(dir, c.path))
+			require.NoError(t, err)
+			require.Equal(t, !c.legacy, containsFourCC(b, "hvc1"))
+		})
+	}
+}
+
+func containsFourCC(b []byte, cc string) bool {
+	for i := 0; i+len(cc) < len(b); i++ {
+		if string(b[i:i+len(cc)]) == cc {
+			return true
+		}
+	}
+	return false
+}
+
+func TestCreateRefusals(t *testing.T) {
+	for _, c := range []struct {
+		url string
+		err error
+	}{
+		{"http://user:secret@example.com/live/cam.live.flv", source.ErrUnsupported},
+		{"gopher://user:secret@example.com/live", source.ErrUnsupported},
+		{"file://elsewhere/a.flv", source.ErrUnsupported},
+		{filepath.Join(t.TempDir(), "a.MP4"), source.ErrUnsupported},
+		{filepath.Join(t.TempDir(), "none", "a.flv"), fs.ErrNotExist},
+		{"rtmp://127.0.0.1/live", source.ErrBadKey},
+	} {
+		for _, client := range []Client{{}, {Retry: &source.Backoff{}}} { // with Retry: at once, too
+			_, err := client.Create(soon(t), c.url, film.Tracks())
+			require.ErrorIs(t, err, c.err, c.url)
+			require.NotContains(t, err.Error(), "secret")
+		}
+	}
+}
+
+// What is pushed can be played, over TCP and TLS.
+func TestPushRTMP(t *testing.T) {
+	serverTLS, clientTLS := certificate(t)
+	plain, _ := startServer(t, "", nil)
+	secure, _ := startServer(t, "", serverTLS)
+	for _, u := range []string{"rtmp://" + plain + "/live/cam", "rtmps://" + secure + "/live/cam"} {
+		var dialed atomic.Int32
+		c := &Client{
+			TLSConfig: clientTLS,
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialed.Add(1)
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			},
+		}
+		ctx, cancel := context.WithCancel(soon(t))
+		var pushing sync.WaitGroup
+		pushing.Go(func() { _ = Push(ctx, c.Sink(u), projector(film, 0)) })
+		r, err := (&rtmp.Client{TLSConfig: clientTLS}).Open(soon(t), u)
+		require.NoError(t, err)
+		require.Len(t, r.Tracks(), 2)
+		f, err := r.ReadFrame(soon(t))
+		require.NoError(t, err)
+		require.True(t, f.Key())
+		cancel()
+		pushing.Wait()
+		require.NoError(t, r.Close())
+		require.EqualValues(t, 1, dialed.Load(), "the client's own Dial is used")
+	}
+}
+
+// A source that ends ends its viewers gracefully.
+func TestPushToTheEnd(t *testing.T) {
+	at, _ := startServer(t, "", nil)
+	u := "rtmp://" + at + "/live/cam"
+	var pushing sync.WaitGroup
+	pushing.Go(func() { require.NoError(t, Push(soon(t), Sink(u), projector(film, time.Second))) })
+	r, err := rtmp.Open(soon(t), u)
+	require.NoError(t, err)
+	defer r.Close()
+	var last *codec.Frame
+	for f, err := range source.Frames(soon(t), r) {
+		require.NoError(t, err)
+		last = f
+	}
+	require.Greater(t, last.DTS, 500*time.Millisecond)
+	pushing.Wait()
+}
+
+// The server that is pushed to dies and comes back: the stream goes on with a key
+// frame and the sequence headers, and the pusher's source never waited.
+func TestPushSurvivesTheServer(t *testing.T) {
+	at, stop := startServer(t, "", nil)
+	u := "rtmp://" + at + "/live/cam"
+	lost := make(chan struct{})
+	var once sync.Once
+	c := &Client{Retry: &source.Backoff{
+		Min: 20 * time.Millisecond, Step: 20 * time.Millisecond, Max: 100 * time.Millisecond,
+		OnState: func(s source.RetryState) {
+			if s.Phase == source.RetryWaiting {
+				once.Do(func() { close(lost) })
+			}
+		},
+	}}
+	w, err := c.Create(soon(t), u, film.Tracks())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var pushing sync.WaitGroup
+	pushing.Go(func() {
+		r, _ := projector(film, 0).Open(ctx)
+		_ = source.Copy(ctx, w, r)
+		w.Close()
+	})
+	defer pushing.Wait()
+	defer cancel()
+
+	watch := func() *codec.Frame {
+		r, err := rtmp.Open(soon(t), u)
+		require.NoError(t, err)
+		defer r.Close()
+		require.Len(t, r.Tracks(), 2)
+		require.Equal(t, film.Tracks()[0].Config, r.Tracks()[0].Config)
+		f, err := r.ReadFrame(soon(t))
+		require.NoError(t, err)
+		require.True(t, f.Key())
+		for range 20 {
+			_, err := r.ReadFrame(soon(t))
+			require.NoError(t, err)
+		}
+		return f
+	}
+	watch()
+	stop()
+	<-lost
+	startServer(t, at, nil)
+	watch()
+	cancel()
+	pushing.Wait()
+	st := w.(source.Retrier).RetryState()
+	require.EqualValues(t, 1, st.Reconnects)
+	require.NotZero(t, st.Dropped)
+}
+
+func ExamplePush() {
+	ctx := context.Background()
+	// Whatever is a source.Source can be pushed: player.Source("a.flv"), say.
+	src := source.SourceFunc(func(context.Context) (source.Reader, error) {
+		return nil, source.ErrNotFound
+	})
+	fmt.Println(Push(ctx, Sink("rtmp://example.com/live/cam"), src))
+	// Output: source: no such stream
+}
+
+func ExampleClient() {
+	c := &Client{
+		Timeout: 5 * time.Second,
+		Retry: &source.Backoff{OnState: func(s source.RetryState) {
+			fmt.Println(s.Phase, s.Attempts, s.Err)
+		}},
+	}
+	w, err := c.Create(context.Background(), "rtmp://example.com/live/cam", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer w.Close()
+}
