@@ -1,0 +1,42 @@
+// Mediaserver takes streams by RTMP and shows them by RTMP, HTTP-FLV and
+// WebSocket-FLV. It needs no configuration:
+//
+//	go run ./examples/mediaserver
+//	ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1/live/t
+//	ffplay http://127.0.0.1:8080/live/t.live.flv
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	var s server
+	flag.StringVar(&s.RTMP, "rtmp", ":1935", "`address` for RTMP; empty switches it off, as with the others")
+	flag.StringVar(&s.HTTP, "http", ":8080", "`address` for HTTP and WebSocket")
+	flag.StringVar(&s.RTMPS, "rtmps", "", "`address` for RTMP over TLS; needs -cert and -key")
+	flag.StringVar(&s.HTTPS, "https", "", "`address` for HTTP and WebSocket over TLS; needs -cert and -key")
+	flag.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate")
+	flag.StringVar(&s.Key, "key", "", "PEM `file` with its private key")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // media is short-lived and little is allocated: collecting costs next to nothing
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := s.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "mediaserver:", err)
+		os.Exit(1)
+	}
+}

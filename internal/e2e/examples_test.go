@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// programs builds the examples once a run and returns their folder.
+var programs = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(clips.dir, "programs") + string(filepath.Separator)
+	cmd := exec.Command("go", "build", "-o", dir, "./examples/...")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", &buildError{err, string(out)}
+	}
+	return dir, nil
+})
+
+type buildError struct {
+	error
+	out string
+}
+
+func (e *buildError) Error() string { return e.error.Error() + "\n" + e.out }
+
+// example runs one of the examples.
+func example(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	dir, err := programs()
+	require.NoError(t, err)
+	return startCmd(t, exec.Command(filepath.Join(dir, name), args...))
+}
+
+// mediaserver runs examples/mediaserver and returns its addresses by scheme,
+// from the URLs it prints.
+func mediaserver(t testing.TB, args ...string) (*process, *server) {
+	t.Helper()
+	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-http", "127.0.0.1:0"}, args...)...)
+	p.until("ready")
+	s := &server{addrs: map[string]string{}}
+	for _, m := range regexp.MustCompile(`(\w+)://([\d.]+:\d+)/live/NAME`).FindAllStringSubmatch(p.stdout.String(), -1) {
+		s.addrs[m[1]] = m[2]
+	}
+	return p, s
+}
+
+// TestMediaserver runs the ready server as a user does, with TLS on.
+func TestMediaserver(t *testing.T) {
+	t.Parallel()
+	published := probeFile(t, "ffprobe", long.file(t))
+	cert, key := newCertificate(t).files(t)
+	_, s := mediaserver(t, "-rtmps", "127.0.0.1:0", "-https", "127.0.0.1:0", "-cert", cert, "-key", key)
+
+	var viewers []*recording
+	for _, scheme := range []string{"rtmp", "rtmps", "http", "https", "ws", "wss"} {
+		require.NotEmpty(t, s.addrs[scheme], scheme)
+		viewers = append(viewers, record(t, s.url(scheme, "live/t")))
+	}
+	publishUntil(t, long.file(t), s.url("rtmps", "live/t"), viewers...)
+	for _, v := range viewers {
+		requireSame(t, published, probeFile(t, "ffprobe", v.wait()), anyPart)
+	}
+}
+
+// TestMediaserverStops: a signal ends the streams, so that viewers see a proper
+// end, and the program, though there is one who reads nothing. A second signal
+// ends it at once.
+func TestMediaserverStops(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, duration: 5 * time.Second}
+	for _, signals := range []int{1, 2} {
+		t.Run(fmt.Sprint(signals), func(t *testing.T) {
+			t.Parallel()
+			p, s := mediaserver(t)
+			viewers := []*recording{record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t"))}
+			publish(t, c.file(t), s.url("rtmp", "live/t"), "-stream_loop", "-1")
+			for _, v := range viewers {
+				eventually(t, func() bool { return v.size() > 20_000 }, "%s grows", v.path)
+			}
+			stuck, err := open(t.Context(), s.url("http", "live/t"))
+			require.NoError(t, err)
+			defer stuck.Close()
+			p.signal(syscall.SIGTERM)
+			if signals == 2 {
+				p.until("stopping")
+				p.signal(syscall.SIGTERM)
+				require.Error(t, p.wait(patience), "killed")
+				return
+			}
+			require.NoError(t, p.wait(patience), "exit code")
+			for _, v := range viewers {
+				requireDecodes(t, "ffmpeg", v.wait())
+			}
+		})
+	}
+}
+
+// TestMediaserverRefuses what it cannot do.
+func TestMediaserverRefuses(t *testing.T) {
+	t.Parallel()
+	p := example(t, "mediaserver", "-rtmp", "", "-http", "", "-rtmps", "127.0.0.1:0")
+	require.Error(t, p.wait(patience))
+	require.Contains(t, p.stderr.String(), "-cert")
+
+	p = example(t, "mediaserver", "-rtmp", "127.0.0.1:99999")
+	require.Error(t, p.wait(patience))
+}
+
+// TestPlayPushRelay chains the other examples: a file is pushed to one server,
+// relayed to a second, served by a third, and played to a file again.
+func TestPlayPushRelay(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, duration: 4 * time.Second, form: "flv"}
+	published := probeFile(t, "ffprobe", c.file(t))
+	first, second := serve(t, nil), serve(t, nil)
+
+	relay := example(t, "relay", first.url("ws", "live/t"), second.url("rtmp", "live/t"))
+	edge := freeAddr(t)
+	example(t, "relay", "-listen", edge, "rtmp://"+second.addrs["rtmp"])
+	path := filepath.Join(t.TempDir(), "out.flv")
+	play := example(t, "play", "-o", path, second.url("http", "live/t"))
+	listens(t, edge)
+	far := record(t, "rtmp://"+edge+"/live/t")
+	first.viewers(t, 1)
+	second.viewers(t, 2)
+	push := example(t, "push", c.file(t), first.url("rtmp", "live/t"))
+
+	require.Contains(t, push.ok(patience), "end after ")
+	relay.signal(syscall.SIGINT)
+	relay.ok(patience)
+	require.Regexp(t, `video H264 320x192 \(avc1\.\w+\)(?s:.*)frames/s .* kbit/s`, play.ok(patience))
+
+	got := probeFile(t, "ffprobe", path)
+	requireSame(t, published, got, 0)
+	requireSame(t, published, probeFile(t, "ffprobe", far.wait()), anyPart)
+}

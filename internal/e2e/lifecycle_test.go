@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/player"
+	"github.com/mediakit-go/mediakit/pusher"
+	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+// TestPublisherComesBack kills a publisher as "kill -9" does. Another one takes
+// the name within the linger time, and a viewer decodes on without a complaint.
+func TestPublisherComesBack(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, duration: 5 * time.Second}
+	for _, scheme := range []string{"rtmp", "http"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, nil)
+			viewer := start(t, "ffmpeg", "-v", "warning", "-progress", "pipe:1", "-stats_period", "0.2",
+				"-i", s.url(scheme, "live/t"), "-fps_mode", "passthrough", "-af", ownClock, "-f", "null", "-")
+
+			first := publish(t, c.file(t), s.url("rtmp", "live/t"), "-stream_loop", "-1")
+			decoded := func() int { return lastFrame(viewer.stdout.String()) }
+			eventually(t, func() bool { return decoded() > 30 }, "frames are decoded")
+			first.kill()
+
+			// The connection is gone, so nothing more of it can arrive.
+			before := decoded()
+			second := publish(t, c.file(t), s.url("rtmp", "live/t"))
+			eventually(t, func() bool { return decoded() > before+50 }, "frames are decoded after the publisher came back")
+			second.ok(patience)
+			viewer.ok(patience)
+			require.Empty(t, complaints(viewer.stderr.String()))
+		})
+	}
+}
+
+// complaints returns what ffmpeg said, but for what it says at the end of every
+// HTTP answer that has no length and no chunks, as live streams have none.
+func complaints(stderr string) string {
+	var b strings.Builder
+	for line := range strings.Lines(stderr) {
+		if !strings.Contains(line, "Stream ends prematurely") && !strings.HasSuffix(line, ": Input/output error\n") &&
+			!strings.Contains(line, "Last message repeated") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// lastFrame returns the last "frame=N" of ffmpeg's -progress output.
+func lastFrame(out string) int {
+	n := 0
+	for line := range strings.Lines(out) {
+		if v, ok := strings.CutPrefix(line, "frame="); ok {
+			n, _ = strconv.Atoi(strings.TrimSpace(v))
+		}
+	}
+	return n
+}
+
+// TestSecondPublisherIsRefused: the name is taken, the first one goes on.
+func TestSecondPublisherIsRefused(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, duration: 5 * time.Second}
+	published := probeFile(t, "ffprobe", c.file(t))
+	s := serve(t, nil)
+	viewer := record(t, s.url("http", "live/t"))
+	s.viewers(t, 1)
+	first := publish(t, c.file(t), s.url("rtmp", "live/t"))
+	eventually(t, func() bool { return viewer.size() > 0 }, "the stream is there")
+
+	w, err := pusher.Create(t.Context(), s.url("rtmp", "live/t"), load(t, c).tracks)
+	if err == nil {
+		w.Close()
+	}
+	requireStatus(t, err, "NetStream.Publish.BadName")
+	second := publish(t, c.file(t), s.url("rtmp", "live/t"))
+	require.Error(t, second.wait(patience), "ffmpeg, too, is refused")
+
+	first.ok(patience)
+	got := probeFile(t, "ffprobe", viewer.wait())
+	requireSame(t, published, got, 0)
+}
+
+// TestMissingStream: a viewer of a stream nobody publishes is told so.
+func TestMissingStream(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &source.Hub{MaxWait: 100 * time.Millisecond})
+
+	r, err := player.Open(t.Context(), s.url("rtmp", "live/none"))
+	if err == nil {
+		r.Close()
+	}
+	requireStatus(t, err, "NetStream.Play.StreamNotFound")
+
+	p := start(t, "rtmpdump", "-q", "-v", "-r", s.url("rtmp", "live/none"), "-o", "/dev/null")
+	require.Error(t, p.wait(patience))
+
+	_, err = open(t.Context(), s.url("http", "live/none"))
+	require.ErrorContains(t, err, "404")
+	_, err = open(t.Context(), s.url("http", "none"))
+	require.ErrorContains(t, err, "404")
+}
+
+// requireStatus checks that err is a peer's refusal with the code.
+func requireStatus(t testing.TB, err error, code string) {
+	t.Helper()
+	var status *rtmp.StatusError
+	require.True(t, errors.As(err, &status), "%v", err)
+	require.Equal(t, code, status.Code)
+}

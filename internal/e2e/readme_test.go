@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// snippets returns the programs that README.md shows.
+func snippets(t testing.TB) []string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	var list []string
+	for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+// snippet builds and runs a program of the README with its fixed addresses and
+// names exchanged.
+func snippet(t testing.TB, code string, exchange ...string) *process {
+	t.Helper()
+	for i := 0; i < len(exchange); i += 2 {
+		require.Contains(t, code, exchange[i])
+	}
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer(exchange...).Replace(code)), 0o600))
+	build := exec.Command("go", "build", "-o", program, file)
+	build.Dir = filepath.Join("..", "..")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return startCmd(t, exec.Command(program))
+}
+
+// freeAddr returns an address of the loopback interface that nobody uses, for
+// programs that cannot choose themselves.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// listens waits until somebody listens on addr.
+func listens(t testing.TB, addr string) {
+	t.Helper()
+	eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, "somebody listens on %s", addr)
+}
+
+// TestReadme builds and runs the programs of README.md: the first is a server,
+// the second records a stream of it.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	programs := snippets(t)
+	require.Len(t, programs, 2)
+	published := probeFile(t, "ffprobe", long.file(t))
+
+	s := &server{addrs: map[string]string{"rtmp": freeAddr(t), "http": freeAddr(t)}}
+	s.addrs["ws"] = s.addrs["http"]
+	snippet(t, programs[0], `":1935"`, fmt.Sprintf("%q", s.addrs["rtmp"]), `":8080"`, fmt.Sprintf("%q", s.addrs["http"]))
+	listens(t, s.addrs["rtmp"])
+	listens(t, s.addrs["http"])
+
+	path := filepath.Join(t.TempDir(), "t.flv")
+	recorder := snippet(t, programs[1], "http://127.0.0.1:8080/live/t.live.flv", s.url("http", "live/t"), "t.flv", path)
+	viewers := []*recording{
+		record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t")),
+		recordedBy(recorder, path),
+	}
+	publishUntil(t, long.file(t), s.url("rtmp", "live/t"), viewers...)
+	for _, v := range viewers {
+		requireSame(t, published, probeFile(t, "ffprobe", v.wait()), anyPart)
+	}
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestOtherPlayers plays from and publishes to the server with programs that
+// share no code with ffmpeg.
+func TestOtherPlayers(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, duration: 5 * time.Second}
+
+	// Each writes what it gets as FLV.
+	players := []struct {
+		name  string
+		start func(t *testing.T, url, path string) *process
+		loses int // packets at the end that it may forget when the connection ends
+	}{
+		{"rtmpdump", func(t *testing.T, url, path string) *process {
+			return start(t, "rtmpdump", "-q", "-v", "-r", url, "-o", path)
+		}, 0},
+		{"GStreamer", func(t *testing.T, url, path string) *process {
+			return start(t, "gst-launch-1.0", "-q", "rtmp2src", "location="+url, "!", "filesink", "location="+path)
+		}, 2},
+	}
+	for _, p := range players {
+		t.Run(p.name+" plays", func(t *testing.T) {
+			t.Parallel()
+			published := probeFile(t, "ffprobe", c.file(t))
+			s := serve(t, nil)
+			path := filepath.Join(t.TempDir(), "out.flv")
+			viewer := p.start(t, s.url("rtmp", "live/t"), path)
+			s.viewers(t, 1)
+			publish(t, c.file(t), s.url("rtmp", "live/t")).ok(patience)
+			viewer.wait(patience) // how it ends when the server says goodbye is its own business
+			got := probeFile(t, "ffprobe", path)
+			requireSame(t, published, got, p.loses)
+			requireDecodes(t, "ffmpeg", path)
+		})
+	}
+
+	t.Run("GStreamer publishes", func(t *testing.T) {
+		t.Parallel()
+		// It is asked for a file, too: its muxer moves times that lie before 0.
+		pipeline := func(sink ...string) *process {
+			args := append([]string{"-q", "filesrc", "location=" + c.file(t), "!", "qtdemux", "name=d",
+				"flvmux", "name=m", "streamable=true", "!"}, sink...)
+			return start(t, "gst-launch-1.0", append(args,
+				"d.video_0", "!", "queue", "!", "h264parse", "!", "m.video",
+				"d.audio_0", "!", "queue", "!", "aacparse", "!", "m.audio")...)
+		}
+		file := filepath.Join(t.TempDir(), "gst.flv")
+		pipeline("filesink", "location="+file).ok(patience)
+		published := probeFile(t, "ffprobe", file)
+		s := serve(t, nil)
+		viewer := record(t, s.url("http", "live/t"))
+		s.viewers(t, 1)
+		pipeline("rtmp2sink", "location="+s.url("rtmp", "live/t")).ok(patience)
+		path := viewer.wait()
+		got := probeFile(t, "ffprobe", path)
+		requireSameStreams(t, probeFile(t, "ffprobe", c.file(t)), got)
+		requireSamePackets(t, published, got, "video", 0)
+		requireSamePackets(t, published, got, "audio", 0)
+		requireDecodes(t, "ffmpeg", path)
+	})
+}
