@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// scannerCases are streams and what is in them. The fuzz target starts from them, too.
+func scannerCases() []scannerCase {
+	long := bytes.Repeat([]byte("x"), 700)
+	flv := []byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00")
+	flv = AppendTag(flv, 18, 0, []byte("meta"))
+	flv = AppendTag(flv, 9, 20*time.Millisecond, long)
+	flv = AppendTag(flv, 8, 30*time.Hour, []byte("a"))
+	inFLV := []string{"18 4", "9 700", "8 1"}
+
+	rtmp := AppendMessage(nil, 3, 20, 0, 0, long[:300], 128)
+	rtmp = AppendMessage(rtmp, 2, 1, 0, 0, []byte{0, 0, 1, 0}, 128)
+	rtmp = AppendMessage(rtmp, 6, 9, 1, 40*time.Millisecond, long, 256)
+	rtmp = append(rtmp, 1<<6|6, 0, 0, 40, 0, 0, 3, 9, 'a', 'b', 'c') // type 1: another length
+	rtmp = append(rtmp, 2<<6|6, 0, 0, 40, 'd', 'e', 'f')             // type 2
+	rtmp = append(rtmp, 3<<6|6, 'g', 'h', 'i')                       // type 3 begins a message
+	rtmp = AppendMessage(rtmp, 6, 9, 1, 5*time.Hour, long, 256)      // extended time in each chunk
+	rtmp = append(rtmp, 0, 10, 0, 0, 0, 0, 0, 1, 8, 1, 0, 0, 0, 'a') // two-byte chunk stream id
+	rtmp = append(rtmp, 1, 0, 1, 0, 0, 0, 0, 0, 1, 8, 1, 0, 0, 0, 'a')
+
+	ws := []byte{0x89, 4, 'p', 'i', 'n', 'g'}
+	for part := range chunks(flv, 1, 125, 126, 600) {
+		ws = append(ws, 0x82)
+		switch n := len(part); {
+		case n < 126:
+			ws = append(ws, byte(n))
+		case n < 65536 && n%2 == 0:
+			ws = binary.BigEndian.AppendUint16(append(ws, 126), uint16(n))
+		default:
+			ws = binary.BigEndian.AppendUint64(append(ws, 127), uint64(n))
+		}
+		ws = append(ws, part...)
+	}
+	return []scannerCase{
+		{"flv", "flv", flv, inFLV, ""},
+		{"tags", "tags", flv[13:], inFLV, ""},
+		{"no flv", "flv", []byte("<html></html>"), nil, "no FLV header"},
+		{"bad tag", "tags", []byte{7, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, nil, "FLV tag of type 7"},
+		{"empty tag", "tags", make([]byte, 11), nil, "FLV tag of type 0"},
+		{"ws", "ws", ws, inFLV, ""},
+		{"masked", "ws", []byte{0x82, 0x81, 1, 2, 3, 4, 5}, nil, "masked"},
+		{"closed", "ws", []byte{0x88, 0}, nil, "opcode 8"},
+		{"rtmp", "rtmp", rtmp, []string{"20 300", "1 4", "9 700", "9 3", "9 3", "9 3", "9 700", "8 1", "8 1"}, ""},
+		{"type 3 first", "rtmp", []byte{3<<6 | 6, 1}, nil, "chunk of type 3"},
+		{"chunk size 0", "rtmp", AppendMessage(nil, 2, 1, 0, 0, []byte{0, 0, 0, 0}, 128), nil, "chunk size 0"},
+		{"short chunk size", "rtmp", AppendMessage(nil, 2, 1, 0, 0, []byte{0}, 128), nil, "short Set Chunk Size"},
+		{"empty message", "rtmp", make([]byte, 14), nil, "message of 0 bytes"},
+	}
+}
+
+type scannerCase struct {
+	name, kind string
+	wire       []byte
+	want       []string // type and size of each message
+	err        string
+}
+
+// chunks yields b in pieces of the sizes, then the rest.
+func chunks(b []byte, sizes ...int) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for _, n := range append(sizes, len(b)) {
+			n = min(n, len(b))
+			if n > 0 && !yield(b[:n]) {
+				return
+			}
+			b = b[n:]
+		}
+	}
+}
+
+func newScanner(kind string, onMessage func(Message)) Scanner {
+	switch kind {
+	case "tags":
+		return NewFLVScanner(true, onMessage)
+	case "ws":
+		return NewWSScanner(NewFLVScanner(false, onMessage))
+	case "rtmp":
+		return NewRTMPScanner(onMessage)
+	}
+	return NewFLVScanner(false, onMessage)
+}
+
+func TestScanners(t *testing.T) {
+	for _, c := range scannerCases() {
+		for _, piece := range []int{1, 2, 7, 1000, 1 << 20} {
+			t.Run(fmt.Sprintf("%s by %d", c.name, piece), func(t *testing.T) {
+				var got []string
+				s := newScanner(c.kind, func(m Message) {
+					require.Len(t, m.Head, min(m.Size, HeadSize))
+					got = append(got, fmt.Sprint(m.Type, " ", m.Size))
+				})
+				var err error
+				for b := c.wire; len(b) > 0 && err == nil; {
+					n := min(piece, len(b))
+					err = s.Scan(b[:n])
+					b = b[n:]
+				}
+				if c.err != "" {
+					require.ErrorContains(t, err, c.err)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, c.want, got)
+			})
+		}
+	}
+}
+
+// FuzzScanners checks that no scanner panics and that pieces make no difference.
+func FuzzScanners(f *testing.F) {
+	for _, c := range scannerCases() {
+		f.Add(c.kind, c.wire)
+	}
+	f.Fuzz(func(t *testing.T, kind string, b []byte) {
+		var whole, pieces strings.Builder
+		err := newScanner(kind, func(m Message) { fmt.Fprintln(&whole, m.Type, m.Size) }).Scan(b)
+		s := newScanner(kind, func(m Message) { fmt.Fprintln(&pieces, m.Type, m.Size) })
+		var err2 error
+		for i := 0; i < len(b) && err2 == nil; i++ {
+			err2 = s.Scan(b[i : i+1])
+		}
+		require.Equal(t, err, err2)
+		require.Equal(t, whole.String(), pieces.String())
+	})
+}
+
+func TestKey(t *testing.T) {
+	for _, c := range []struct {
+		typ  byte
+		head string
+		want bool
+	}{
+		{9, "\x17\x01", true},
+		{9, "\x17\x00", false},
+		{9, "\x27\x01", false},
+		{8, "\x17\x01", false},
+		{9, "\x91hvc1", true},
+		{9, "\x93hvc1", true},
+		{9, "\x90hvc1", false},
+		{9, "\xa1hvc1", false},
+		{9, "", false},
+	} {
+		require.Equal(t, c.want, Message{Type: c.typ, Head: []byte(c.head)}.Key(), "%d %q", c.typ, c.head)
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/mediakit-go/mediakit/bench/internal/child"
+	"github.com/mediakit-go/mediakit/bench/internal/media"
+	"github.com/mediakit-go/mediakit/bench/internal/proc"
+	"github.com/mediakit-go/mediakit/bench/internal/wire"
+	"github.com/mediakit-go/mediakit/internal/amf"
+)
+
+// The name of the stream. Of several, the number follows.
+const (
+	streamApp  = "live"
+	streamName = "bench"
+)
+
+// publishArgs are what the publishers' process is told.
+type publishArgs struct {
+	Addr  string
+	N     int
+	GOP   time.Duration
+	Apart bool // write each packet at its own time, not audio with the video frame after it
+}
+
+// publishMain is the process with the publishers. They end with it.
+func publishMain() error {
+	var lost atomic.Int64
+	return child.Methods{
+		"publish": child.Func(func(a publishArgs) (any, error) {
+			for i := range a.N {
+				name := streamName
+				if a.N > 1 {
+					name = fmt.Sprint(streamName, i)
+				}
+				conn, err := net.Dial("tcp", a.Addr)
+				if err != nil {
+					return nil, err
+				}
+				id, err := wire.PublishRTMP(conn, streamApp, name)
+				if err != nil {
+					return nil, err
+				}
+				start := time.Now().Add(offset(i, a.GOP))
+				go io.Copy(io.Discard, conn)
+				go func() {
+					publish(conn, id, a, start)
+					lost.Add(1)
+				}()
+			}
+			return nil, nil
+		}),
+		"lost": child.Func(func(struct{}) (int64, error) { return lost.Load(), nil }),
+	}.Serve(os.Stdin, os.Stdout)
+}
+
+// offset returns when publisher i starts: all over the GOP, and the time of a
+// frame, as evenly as the golden ratio does it.
+func offset(i int, gop time.Duration) time.Duration {
+	_, f := math.Modf(float64(i) * (math.Phi - 1))
+	return time.Duration(f * float64(gop))
+}
+
+// publish sends the stream in real time until the connection fails.
+func publish(conn net.Conn, id uint32, a publishArgs, start time.Time) {
+	s := &media.Stream{GOP: a.GOP}
+	var b []byte
+	for _, p := range s.Config() {
+		b = appendPacket(b, id, p)
+	}
+	for n := uint32(0); ; {
+		p := s.Next()
+		if p.Type == media.TagVideo || a.Apart {
+			time.Sleep(time.Until(start.Add(p.DTS)))
+		}
+		if p.Type == media.TagVideo {
+			media.Stamp(p.Body, n, proc.Now())
+			n++
+		}
+		b = appendPacket(b, id, p)
+		if p.Type != media.TagVideo && !a.Apart {
+			continue
+		}
+		if _, err := conn.Write(b); err != nil {
+			return
+		}
+		b = b[:0]
+	}
+}
+
+// appendPacket appends p as a message, on the chunk streams that encoders use.
+func appendPacket(b []byte, id uint32, p media.Packet) []byte {
+	chunks, body := byte(4), p.Body
+	switch p.Type {
+	case media.TagVideo:
+		chunks = 6
+	case media.TagScript:
+		body = append(amf.Append(nil, "@setDataFrame"), body...)
+	}
+	return wire.AppendMessage(b, chunks, p.Type, id, p.DTS, body, wire.ChunkSize)
+}

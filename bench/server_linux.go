@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"sync"
+	"time"
+
+	"github.com/mediakit-go/mediakit/bench/internal/child"
+	"github.com/mediakit-go/mediakit/bench/internal/crowd"
+	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+// A server is what is measured, put together as a program that embeds it would.
+type server struct {
+	hub     *source.Hub
+	flv     *flv.Handler
+	http    *http.Server
+	rtmpLn  net.Listener
+	httpLn  net.Listener
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	profile *os.File // being written; nil for none
+}
+
+// startServer starts a server on free ports.
+func startServer(merge time.Duration) (*server, error) {
+	rtmpLn, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	httpLn, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		rtmpLn.Close()
+		return nil, err
+	}
+	debug.SetGCPercent(50) // as examples/mediaserver does
+	ctx, stop := context.WithCancel(context.Background())
+	s := &server{hub: &source.Hub{}, rtmpLn: rtmpLn, httpLn: httpLn, stop: stop}
+	s.flv = &flv.Handler{Handler: s.hub, MergeWindow: merge}
+	s.http = &http.Server{Handler: s.flv}
+	r := &rtmp.Server{Handler: s.hub, MergeWindow: merge}
+	s.done.Go(func() { r.Serve(ctx, rtmpLn) })
+	s.done.Go(func() { s.http.Serve(httpLn) })
+	return s, nil
+}
+
+// close ends the server and all its connections.
+func (s *server) close() {
+	s.stopProfile()
+	s.stop()
+	s.http.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s.flv.Shutdown(ctx) // what the time does not suffice for, ends with the process
+	s.hub.Close()
+	s.done.Wait()
+}
+
+// addrs returns where viewers go by protocol.
+func (s *server) addrs() map[string]string {
+	http := s.httpLn.Addr().String()
+	return map[string]string{crowd.RTMP: s.rtmpLn.Addr().String(), crowd.FLV: http, crowd.WS: http}
+}
+
+// stats returns what the server knows about itself.
+func (s *server) stats() serverStats {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	st := serverStats{HeapInUse: m.HeapInuse, StackInUse: m.StackInuse, Goroutines: runtime.NumGoroutine(), GCs: m.NumGC}
+	for _, stream := range s.hub.Streams() {
+		v := stream.Stats()
+		st.Streams++
+		st.RingBytes += uint64(v.RingBytes)
+		for _, session := range v.Sessions {
+			st.Jumps += session.Jumps
+		}
+	}
+	return st
+}
+
+// startProfile writes a CPU profile of what follows to a file.
+func (s *server) startProfile(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		f.Close()
+		return err
+	}
+	s.profile = f
+	return nil
+}
+
+// stopProfile ends the CPU profile.
+func (s *server) stopProfile() error {
+	if s.profile == nil {
+		return nil
+	}
+	pprof.StopCPUProfile()
+	f := s.profile
+	s.profile = nil
+	return f.Close()
+}
+
+// heapProfile writes a profile of what is in memory to a file.
+func (s *server) heapProfile(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pprof.Lookup("heap").WriteTo(f, 0)
+}
+
+// serverMain is the process with the server.
+func serverMain(merge time.Duration) error {
+	s, err := startServer(merge)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return child.Methods{
+		"addrs":       child.Func(func(struct{}) (map[string]string, error) { return s.addrs(), nil }),
+		"stats":       child.Func(func(struct{}) (serverStats, error) { return s.stats(), nil }),
+		"profile":     child.Func(func(name string) (any, error) { return nil, s.startProfile(name) }),
+		"stopProfile": child.Func(func(struct{}) (any, error) { return nil, s.stopProfile() }),
+		"heapProfile": child.Func(func(name string) (any, error) { return nil, s.heapProfile(name) }),
+	}.Serve(os.Stdin, os.Stdout)
+}

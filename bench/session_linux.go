@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/mediakit-go/mediakit/bench/internal/crowd"
+	"github.com/mediakit-go/mediakit/bench/internal/proc"
+)
+
+// A session is one run of the benchmark.
+type session struct {
+	options
+	nginx                          bool // is there
+	viewers, publishers, joinCells []cell
+
+	began    time.Time
+	rounds   []round       // with viewers
+	loads    []round       // with publishers only
+	joins    []crowd.Joins // as joinCells
+	failures []failure
+}
+
+// A failure is a cell that could not be measured.
+type failure struct {
+	cell
+	err error
+}
+
+func newSession(o options) *session {
+	s := &session{options: o, rounds: make([]round, o.repeat), loads: make([]round, o.repeat)}
+	if o.does("nginx") {
+		_, _, err := findNginx()
+		if s.nginx = err == nil; !s.nginx {
+			fmt.Fprintln(os.Stderr, "not measured:", err)
+		}
+	}
+	s.viewers, s.publishers, s.joinCells = o.viewerCells(s.nginx), o.publisherCells(s.nginx), o.joinCells()
+	return s
+}
+
+// measure does everything, round by round. What fails is not tried again.
+func (s *session) measure() {
+	s.began = time.Now()
+	for i := range s.rounds {
+		for _, c := range s.viewers {
+			what := fmt.Sprintf("%s, %d viewers, batch %s", c.name(), c.N, c.batch())
+			r, ok := s.try(c, what, measureViewers)
+			if ok {
+				s.progress("%s: %.3f CPU-s/GB, latency p99 %v", what, r.perGB(), r.LatencyP99)
+				s.rounds[i] = append(s.rounds[i], r)
+			}
+		}
+		for _, c := range s.publishers {
+			what := fmt.Sprintf("%s, publishers: %d", c.name(), c.N)
+			r, ok := s.try(c, what, measurePublishers)
+			if ok {
+				s.progress("%s: %.2f %% of a core", what, 100*r.core())
+				s.loads[i] = append(s.loads[i], r)
+			}
+		}
+	}
+	for _, c := range s.joinCells {
+		j, err := measureJoins(c, s.options)
+		if err != nil {
+			s.fail(c, err)
+		}
+		s.progress("%s, joins: first key frame %v after asking", c.name(), j.AskedP50)
+		s.joins = append(s.joins, j)
+	}
+}
+
+// try measures c with fn, unless that has failed before.
+func (s *session) try(c cell, what string, fn func(cell, options) (result, error)) (result, bool) {
+	if slices.ContainsFunc(s.failures, func(f failure) bool { return f.cell == c }) {
+		return result{}, false
+	}
+	r, err := fn(c, s.options)
+	if err != nil {
+		s.fail(c, fmt.Errorf("%s: %w", what, err))
+	}
+	return r, err == nil
+}
+
+func (s *session) fail(c cell, err error) {
+	s.progress("failed: %v", err)
+	s.failures = append(s.failures, failure{c, err})
+}
+
+func (s *session) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// report prints the results. It fails if our server or the floor did.
+func (s *session) report() error {
+	var b bytes.Buffer
+	s.write(&b)
+	os.Stdout.Write(b.Bytes())
+	if s.markdown != "" {
+		old, err := os.ReadFile(s.markdown)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := os.WriteFile(s.markdown, insert(old, b.Bytes()), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.failures {
+		if f.Subject != subjectNginx {
+			return f.err
+		}
+	}
+	return nil
+}
+
+// write writes all tables.
+func (s *session) write(w io.Writer) {
+	fmt.Fprintf(w, "`%s` on %s: %s", s.command, time.Now().UTC().Format(time.DateOnly), proc.Machine())
+	if s.nginx {
+		fmt.Fprintf(w, ", %s", nginxVersion())
+	}
+	fmt.Fprintf(w, "; median of %d, %v each\n", s.repeat, s.duration)
+	for _, f := range s.failures {
+		fmt.Fprintf(w, "\nNot measured: %s, N = %d, batch %s.\n", f.name(), f.N, f.batch())
+	}
+	if len(s.viewers) > 0 {
+		fmt.Fprintln(w)
+		writeViewers(w, s.viewers, s.rounds)
+		if s.does("server") {
+			fmt.Fprintln(w)
+			writeMemory(w, s.viewers, s.rounds)
+		}
+	}
+	if len(s.publishers) > 0 {
+		fmt.Fprintln(w)
+		writePublishers(w, s.publishers, s.loads)
+	}
+	if len(s.joinCells) > 0 {
+		fmt.Fprintln(w)
+		writeJoins(w, s.joinCells, s.joins)
+	}
+	all := slices.Concat(viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
+	if len(all) > 0 {
+		fmt.Fprintln(w)
+		writeTargets(w, all)
+	}
+}
