@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,9 +214,7 @@ func (f *Feed) add(fr *codec.Frame, at time.Time) {
 		return
 	}
 	video := f.seeVideo(fr.Track)
-	var err error
-	f.packets, err = f.mux.Append(f.packets[:0], fr)
-	if err != nil {
+	if err := f.muxFrame(fr); err != nil {
 		f.dropped++
 	}
 	for i := range f.packets {
@@ -233,6 +232,23 @@ func (f *Feed) add(fr *codec.Frame, at time.Time) {
 		f.ring.append(e, max(len(p.Wire), len(p.Framed)), p.Key, at)
 		*p = Packet{}
 	}
+}
+
+// muxFrame makes the packets of a frame. A muxer that panics, which is a bug,
+// loses that frame and nothing else: the goroutine is everybody's. The lock is
+// held.
+func (f *Feed) muxFrame(fr *codec.Frame) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.packets, err = f.packets[:0], fmt.Errorf("source: feed %s: panic: %v", f.format.Name, p)
+			if f.stream != nil {
+				f.stream.hub.log().Error("panic in a muxer", "format", f.format.Name, "stream", f.stream.key.String(),
+					"panic", p, "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	f.packets, err = f.mux.Append(f.packets[:0], fr)
+	return err
 }
 
 // configWith returns the newest Header packets with p, which is about to be appended.

@@ -52,6 +52,37 @@ func TestFeedMuxesOnce(t *testing.T) {
 	require.EqualValues(t, 400, appends.Load())
 }
 
+// A brittleMuxer panics on disposable frames.
+type brittleMuxer struct{ Muxer }
+
+func (m brittleMuxer) Append(dst []Packet, f *codec.Frame) ([]Packet, error) {
+	if f.Has(codec.FlagDisposable) {
+		panic("brittle")
+	}
+	return m.Muxer.Append(dst, f)
+}
+
+// TestFeedSurvivesMuxer: a muxer's panic costs the frame, not the process.
+func TestFeedSurvivesMuxer(t *testing.T) {
+	s := newScene(t, StreamOptions{})
+	p := s.publish(video)
+	format := textFormat(nil)
+	inner := format.New
+	format.New = func(tracks []*codec.Track) (Muxer, error) {
+		m, err := inner(tracks)
+		return brittleMuxer{m}, err
+	}
+	c := s.feed(s.play(ViewerOptions{}), format)
+	defer c.Close()
+	bad := frame(video, 1, false)
+	bad.Flags |= codec.FlagDisposable
+	s.write(p, frame(video, 0, true), bad, frame(video, 2, false))
+	packets, err := c.Next(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, packets, 2)
+	require.EqualValues(t, 1, s.Stream(testKey).Stats().Feeds[0].Dropped)
+}
+
 // TestFeedWakes: whoever makes the packets, all who wait get them at once.
 func TestFeedWakes(t *testing.T) {
 	s := newScene(t, StreamOptions{})
