@@ -53,6 +53,7 @@ func BenchmarkPublish(b *testing.B) {
 				s := newScene(b, StreamOptions{})
 				s.OnEvent = nil
 				p := s.publish(video, audio)
+				ring := &s.Stream(testKey).ring
 				var had atomic.Int64
 				var readers sync.WaitGroup
 				for range n {
@@ -76,11 +77,8 @@ func BenchmarkPublish(b *testing.B) {
 					began := time.Now()
 					_ = p.WriteFrame(context.Background(), f)
 					took = append(took, time.Since(began))
-					for had.Load() < int64(n)*int64(i+1) {
-						time.Sleep(100 * time.Microsecond)
-					}
-					if n > 0 {
-						time.Sleep(time.Duration(min(n, 1000)) * time.Microsecond) // until all wait again
+					for had.Load() < int64(n)*int64(i+1) || int(ring.waiters.Load()) < n {
+						time.Sleep(100 * time.Microsecond) // until all have had it and wait again
 					}
 				}
 				b.StopTimer()
