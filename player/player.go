@@ -26,7 +26,6 @@ package player
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -89,11 +88,7 @@ func (c *Client) Source(url string) source.Source {
 		})
 	}
 	s := source.SourceFunc(func(ctx context.Context) (source.Reader, error) {
-		r, err := open(ctx, url)
-		if errors.Is(err, rtmp.ErrURL) {
-			err = fmt.Errorf("player: %w: %w", source.ErrBadKey, err) // no other attempt mends that
-		}
-		return r, err
+		return open(ctx, url)
 	})
 	if c.Retry != nil {
 		return source.Retry(s, *c.Retry)

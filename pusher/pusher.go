@@ -25,7 +25,6 @@ package pusher
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -85,11 +84,7 @@ func (c *Client) Sink(url string) source.Sink {
 		})
 	}
 	s := source.SinkFunc(func(ctx context.Context, tracks []*codec.Track) (source.Writer, error) {
-		w, err := create(ctx, url, tracks)
-		if errors.Is(err, rtmp.ErrURL) {
-			err = fmt.Errorf("pusher: %w: %w", source.ErrBadKey, err) // no other attempt mends that
-		}
-		return w, err
+		return create(ctx, url, tracks)
 	})
 	if c.Retry != nil {
 		return source.RetrySink(s, *c.Retry)

@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mediakit-go/mediakit/rtmp/internal/handshake"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
@@ -12,7 +13,10 @@ var (
 	ErrServerClosed = errors.New("rtmp: server closed") // Serve, after its context is done
 	ErrHandshake    = handshake.ErrInvalid              // the peer does not speak RTMP
 	ErrProtocol     = wire.ErrInvalid                   // the peer broke the protocol or exceeded a limit
-	ErrURL          = errors.New("rtmp: bad URL")       // not rtmp://host/app/stream
+
+	// ErrURL is of a URL that is not rtmp://host/app/stream. It unwraps to
+	// source.ErrBadKey: no other attempt mends that.
+	ErrURL = fmt.Errorf("rtmp: bad URL: %w", source.ErrBadKey)
 )
 
 // A StatusError is what a peer's server refused us with. It unwraps to the
