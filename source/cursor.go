@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type Cursor struct {
 	sub    *Subscription // whose frames these are; nil if r is no Subscription
 	place  *place        // the Subscription's, but of a private feed
 	header []byte
+	only   trackSet           // what is written
+	sought atomic.Uint64      // private feed: what was read before so many seeks is not written
 	block  *blocker           // private feed
 	cancel context.CancelFunc // private feed: ends its goroutine
 	pumped chan struct{}      // private feed: closed when that has ended
@@ -45,6 +48,10 @@ func (c *Cursor) Header() []byte { return c.header }
 
 // Reader returns the Reader the Cursor was made of.
 func (c *Cursor) Reader() Reader { return c.r }
+
+// Muxer returns the feed's muxer, which all viewers of the feed share: it can be
+// asked for what it tells several goroutines.
+func (c *Cursor) Muxer() Muxer { return c.feed.mux }
 
 // Close gives up the position and closes the Reader it came from.
 func (c *Cursor) Close() error {
@@ -98,6 +105,7 @@ func (c *Cursor) Next(ctx context.Context, dst []Packet) ([]Packet, error) {
 type batch struct {
 	packets []Packet
 	bytes   int
+	most    int // packets; 0: as many as are good to write at once
 }
 
 // gather moves c over at most batchBytes of packets and appends them to b, with
@@ -115,9 +123,13 @@ func (c *Cursor) gather(b batch) (batch, error) {
 	}()
 	head, had := r.head.Load(), len(b.packets)
 	for flush := min(c.feed.flush.Load(), head); p.pos < flush; p.pos++ {
-		if e := &r.at(p.pos).item; e.Header {
+		if e := &r.at(p.pos).item; e.Header && c.only.has(e.Track) {
 			b.add(e.Packet)
 		}
+	}
+	most := batchItems
+	if b.most > 0 {
+		most = b.most
 	}
 	if err := catchUp(r, p, time.Now()); err != nil {
 		return b, err
@@ -125,9 +137,10 @@ func (c *Cursor) gather(b batch) (batch, error) {
 	if p.pos < head {
 		p.isAt(r.at(p.pos).at)
 	}
+	began := p.pos
 	for p.pos < head {
 		s := r.at(p.pos)
-		if b.bytes > 0 && (b.bytes+s.size > batchBytes || len(b.packets) >= batchItems) {
+		if b.bytes > 0 && (b.bytes+s.size > batchBytes || len(b.packets) >= most) {
 			break
 		}
 		p.pos++
@@ -140,14 +153,16 @@ func (c *Cursor) gather(b batch) (batch, error) {
 		if p.jumped && !p.needKey {
 			p.jumped = false
 			c.feed.configAt(&s.item, func(h headerAt) {
-				if h.pos >= p.from && h.pos < p.to {
+				if h.pos >= p.from && h.pos < p.to && c.only.has(h.Track) {
 					b.add(h.Packet)
 				}
 			})
 		}
-		b.add(s.item.Packet)
+		if c.only.has(s.item.Track) {
+			b.add(s.item.Packet)
+		}
 	}
-	if len(b.packets) == had && p.pos == head {
+	if len(b.packets) == had && p.pos == head && began == head {
 		return b, r.err
 	}
 	return b, nil
@@ -156,6 +171,57 @@ func (c *Cursor) gather(b batch) (batch, error) {
 func (b *batch) add(p Packet) {
 	b.packets = append(b.packets, p)
 	b.bytes += len(p.Wire)
+}
+
+// restart puts c where a viewer who comes now begins.
+func (c *Cursor) restart() {
+	if c.block == nil {
+		c.enter(c.sub.req.Viewer)
+		c.place.waited = false
+	}
+}
+
+// begin puts c, which was restarted, at the first packet that a viewer can start
+// at, and returns the header in force there; false if there is none yet.
+func (c *Cursor) begin() (header []byte, ok bool) {
+	c.feed.fill()
+	r, p := &c.feed.ring, c.place
+	r.mu.RLock()
+	defer func() {
+		r.mu.RUnlock()
+		if c.block != nil {
+			r.advance(c.block, p.pos)
+		}
+	}()
+	head := r.head.Load()
+	p.pos = max(p.pos, r.tail)
+	if c.block != nil {
+		if c.feed.seeks.Load() < c.sought.Load() {
+			p.pos = head // from before the seek
+			return nil, false
+		}
+		p.pos = max(p.pos, min(c.feed.flush.Load(), head))
+	}
+	for ; p.pos < head; p.pos++ {
+		if s := r.at(p.pos); s.key {
+			p.needKey, p.jumped, p.join = false, false, head
+			p.isAt(s.at)
+			return s.item.start.header, true
+		}
+	}
+	return nil, false
+}
+
+// nextDTS returns the DTS of the packet c is at; false if there is none.
+func (c *Cursor) nextDTS() (time.Duration, bool) {
+	r := &c.feed.ring
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	pos := max(c.place.pos, r.tail)
+	if pos >= r.head.Load() {
+		return 0, false
+	}
+	return r.at(pos).item.DTS, true
 }
 
 // rejoin puts a viewer who was paused at the newest key packet.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,10 +25,32 @@ const (
 type DeliverOptions struct {
 	Framed       bool                       // write Packet.Framed instead of Wire
 	Prefix       []byte                     // written first: an HTTP response header, say
-	Header       func(header []byte) []byte // turns the feed's header into what is written; nil writes it as it is
+	Header       func(header []byte) []byte // turns the feed's header into what is written before the packets; nil writes it as it is
+	AwaitKey     bool                       // start anew at the newest key packet, wait for it if there is none, and call Header then
+	Tracks       []int                      // of 0 to 63, the tracks whose packets are written; nil: all. Those with higher IDs always are
+	Pace         float64                    // write what was there before the viewer at so many times the media's rate; 0: at once
 	Trailer      []byte                     // written after the end of the stream
 	MergeWindow  time.Duration              // collect packets for so long before a write; 0: one write per video frame
 	StallTimeout time.Duration              // without progress for so long the viewer is cut; 0 means 10 s
+}
+
+// A PacketWriter takes a viewer's packets where they do not go to a connection:
+// as datagrams, say. One goroutine at a time calls it.
+type PacketWriter interface {
+	// WritePackets sends the packets of b and returns how many bytes that were.
+	// It never waits: what cannot be sent now is lost. There may be packets of
+	// tracks that DeliverOptions.Tracks leaves out, which it skips. An error ends
+	// the Delivery.
+	WritePackets(b *Batch) (bytes int, err error)
+	// Close is called when the Delivery has ended.
+	Close() error
+}
+
+// A Batch is some packets for a PacketWriter. The same Batch goes to many
+// writers, one after the other.
+type Batch struct {
+	Packets  []Packet
+	Prepared any // what the writers made of Packets and share; nil at first
 }
 
 // A Delivery writes the packets of a feed to one viewer's connection until the
@@ -40,8 +63,10 @@ type DeliverOptions struct {
 // connections without raw writes (TLS, HTTP/2, tests) the goroutine stays.
 type Delivery struct {
 	cursor  *Cursor
-	conn    net.Conn
+	conn    net.Conn        // nil: out
 	raw     syscall.RawConn // nil: no non-blocking writes
+	out     PacketWriter    // instead of conn
+	replay  replay
 	trailer []byte
 	window  time.Duration
 	stall   time.Duration
@@ -51,38 +76,67 @@ type Delivery struct {
 	mu      sync.Mutex // guards what follows
 	control []byte
 	paused  bool
-	shard   *shard        // who serves it; nil: a goroutine of its own
-	wake    chan struct{} // that goroutine's
-	leaving error         // why it is to end once last is written; nil while it is not
-	last    []byte        //
-	err     error         // why it ended
+	starts  func(header []byte) []byte // to be called at the key packet it starts or goes on at
+	shard   *shard                     // who serves it; nil: a goroutine of its own
+	wake    chan struct{}              // that goroutine's
+	leaving error                      // why it is to end once last is written; nil while it is not
+	last    []byte                     //
+	err     error                      // why it ended
 }
 
 // Deliver starts to write c's packets to conn. Nobody else may write to conn
 // from now on.
 func (c *Cursor) Deliver(conn net.Conn, o DeliverOptions) *Delivery {
-	d := &Delivery{
-		cursor: c, conn: conn, framed: o.Framed, trailer: o.Trailer, window: o.MergeWindow, stall: o.StallTimeout,
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
-	}
+	d := c.delivery(o)
+	d.conn = conn
 	if c.feed.stream != nil {
 		d.raw = rawConn(conn)
+	}
+	limitSendBuffer(conn)
+	d.start(o)
+	return d
+}
+
+// DeliverTo starts to hand c's packets to w. What is not a packet, such as the
+// result of DeliverOptions.Header, comes as one, too, in a Batch of its own; its
+// Track is -1.
+func (c *Cursor) DeliverTo(w PacketWriter, o DeliverOptions) *Delivery {
+	d := c.delivery(o)
+	d.out = w
+	d.start(o)
+	return d
+}
+
+func (c *Cursor) delivery(o DeliverOptions) *Delivery {
+	d := &Delivery{
+		cursor: c, framed: o.Framed, trailer: o.Trailer, window: o.MergeWindow, stall: o.StallTimeout,
+		replay: replay{rate: o.Pace}, done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	if d.stall <= 0 {
 		d.stall = defaultStall
 	}
-	limitSendBuffer(conn)
+	c.only = trackSetOf(o.Tracks)
+	return d
+}
+
+func (d *Delivery) start(o DeliverOptions) {
+	c := d.cursor
 	c.place.waited = false
 	header := c.header
 	c.header = nil
-	if o.Header != nil {
+	switch {
+	case o.AwaitKey:
+		header = nil
+		if d.starts = o.Header; o.Header == nil {
+			d.starts = func(header []byte) []byte { return header }
+		}
+	case o.Header != nil:
 		header = o.Header(header)
 	}
 	if c.sub != nil {
 		c.sub.whenCut(func(err error) { d.end(err) })
 	}
 	go d.run(net.Buffers{o.Prefix, header})
-	return d
 }
 
 // rawConn returns conn's raw form if whole batches can be written to it
@@ -125,6 +179,36 @@ func (d *Delivery) Pause(paused bool) {
 	d.poke()
 }
 
+// Resume is Pause(false), but goes on as a Delivery with AwaitKey starts: at the
+// newest key packet, waiting for one if there is none, with the result of header
+// before the packets; a nil header writes the feed's as it is. It must not be
+// called again before header was.
+func (d *Delivery) Resume(header func(header []byte) []byte) {
+	if header == nil {
+		header = func(header []byte) []byte { return header }
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paused, d.starts = false, header
+	d.poke()
+}
+
+// Seek goes to another time of a stream that is no live one, as
+// [Seeker] does: nothing from before is written once it has returned. It
+// fails with ErrUnsupported if the stream has one time only.
+func (d *Delivery) Seek(ctx context.Context, t time.Duration) (time.Duration, error) {
+	s, ok := As[Seeker](d.cursor.r)
+	if !ok || d.cursor.block == nil {
+		return 0, ErrUnsupported
+	}
+	n := d.cursor.feed.seeks.Load()
+	t, err := s.Seek(ctx, t)
+	if err == nil {
+		d.cursor.sought.Store(n + 1)
+	}
+	return t, err
+}
+
 // End lets the Delivery end as at the end of the stream, but with the bytes last
 // instead of the Trailer and the reason err, nil for io.EOF: what is being
 // written and Control bytes go out first, packets that wait do not. It does not
@@ -160,7 +244,9 @@ func (d *Delivery) end(err error) {
 	d.err = err
 	d.poke()
 	d.mu.Unlock()
-	_ = d.conn.Close() // a blocked write returns
+	if d.conn != nil {
+		_ = d.conn.Close() // a blocked write returns
+	}
 }
 
 // Close ends the Delivery for the reason err if it has not ended yet, closes
@@ -173,7 +259,9 @@ func (d *Delivery) Close(err error) error {
 	}
 	d.end(err)
 	<-d.done
-	_ = d.conn.Close()
+	if d.conn != nil {
+		_ = d.conn.Close()
+	}
 	d.mu.Lock()
 	err = d.err
 	d.mu.Unlock()
@@ -197,9 +285,12 @@ func (d *Delivery) finish(err error) {
 	graceful := errors.Is(d.err, io.EOF) || d.leaving != nil && d.err == d.leaving
 	d.shard = nil
 	d.mu.Unlock()
-	if graceful {
+	switch {
+	case d.out != nil:
+		_ = d.out.Close()
+	case graceful:
 		d.hangUp()
-	} else {
+	default:
 		_ = d.conn.Close()
 	}
 	close(d.done)
@@ -222,29 +313,45 @@ func (d *Delivery) run(first net.Buffers) {
 	err := d.write(first)
 	var b batch
 	bufs, paused := first, false
+	var starts func(header []byte) []byte
 	for err == nil {
-		var control []byte
-		var leaving bool
 		was := paused
-		control, paused, leaving, err = d.orders()
-		if was && !paused {
+		var o orders
+		o, err = d.orders()
+		paused = o.paused
+		switch {
+		case o.starts != nil:
+			starts = o.starts
+			d.cursor.restart()
+			d.replay.begun, d.replay.done = false, false
+		case was && !paused:
 			d.cursor.rejoin()
 		}
-		if len(control) > 0 && err == nil {
-			err = d.write(net.Buffers{control})
+		if len(o.control) > 0 && err == nil {
+			err = d.write(net.Buffers{o.control})
 			continue
 		}
-		if leaving && err == nil {
+		if o.leaving && err == nil {
 			err = d.leave()
 		}
 		if err != nil {
 			break
 		}
+		if starts != nil && !paused {
+			if header, ok := d.cursor.begin(); ok {
+				err = d.write(net.Buffers{starts(header)})
+				starts = nil
+				continue
+			}
+		}
 		at, pending, head := d.cursor.pending(d.window)
+		if pending && starts == nil {
+			at = d.replay.after(at, d.cursor)
+		}
 		switch {
 		case paused && d.cursor.block != nil:
 			<-d.wake // it is waited for: the end of the stream, too, comes after what it has not had
-		case paused:
+		case paused || starts != nil:
 			if err = d.cursor.ended(); errors.Is(err, io.EOF) {
 				d.End(d.trailer, err)
 				err = nil
@@ -252,12 +359,13 @@ func (d *Delivery) run(first net.Buffers) {
 				d.idle(d.cursor.feed.wait(head), time.Time{})
 			}
 		case !pending || at.After(time.Now()):
+			d.replay.done = d.replay.done || !pending
 			if d.handOver() {
 				return
 			}
 			d.idle(d.cursor.feed.wait(head), at)
 		default:
-			b = batch{packets: b.packets[:0]}
+			b = batch{packets: b.packets[:0], most: d.replay.batch()}
 			if b, err = d.cursor.gather(b); err == nil {
 				bufs, err = d.writePackets(bufs[:0], b.packets)
 			} else if errors.Is(err, io.EOF) {
@@ -270,13 +378,21 @@ func (d *Delivery) run(first net.Buffers) {
 	d.finish(err)
 }
 
-// orders returns the control bytes to write, whether packets are paused, whether
-// d is to leave, and why it has ended if it has.
-func (d *Delivery) orders() (control []byte, paused, leaving bool, err error) {
+// orders are what a Delivery is asked to do.
+type orders struct {
+	control []byte
+	paused  bool
+	leaving bool
+	starts  func(header []byte) []byte
+}
+
+// orders returns what is asked for, and why d has ended if it has.
+func (d *Delivery) orders() (orders, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	control, d.control = d.control, nil
-	return control, d.paused, d.leaving != nil, d.err
+	o := orders{d.control, d.paused, d.leaving != nil, d.starts}
+	d.control, d.starts = nil, nil
+	return o, d.err
 }
 
 // leave writes the last words and returns the reason for the end.
@@ -311,12 +427,16 @@ func (d *Delivery) idle(changed <-chan struct{}, at time.Time) {
 // handOver gives d to a writer loop, unless there is something to do for it, it
 // is not sent all there is, or its connection cannot be written without waiting.
 func (d *Delivery) handOver() bool {
-	if d.raw == nil || d.cursor.place.needKey || d.cursor.place.jumped || d.conn.SetWriteDeadline(time.Time{}) != nil {
+	p := d.cursor.place
+	if p.needKey || p.jumped || !d.replay.over() || d.cursor.feed.stream == nil {
+		return false
+	}
+	if d.out == nil && (d.raw == nil || d.conn.SetWriteDeadline(time.Time{}) != nil) {
 		return false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.control) > 0 || d.paused || d.leaving != nil || d.err != nil {
+	if len(d.control) > 0 || d.paused || d.leaving != nil || d.starts != nil || d.err != nil {
 		return false
 	}
 	d.wake = nil
@@ -337,11 +457,19 @@ func (d *Delivery) takeBack(rest []byte) {
 
 // writePackets writes packets, by way of bufs.
 func (d *Delivery) writePackets(bufs net.Buffers, packets []Packet) (net.Buffers, error) {
+	if d.out != nil {
+		n, err := d.out.WritePackets(&Batch{Packets: packets})
+		d.cursor.count(n, len(packets))
+		return bufs, err
+	}
 	n := 0
 	for i := range packets {
 		wire := packets[i].wire(d.framed)
 		n += len(wire)
 		bufs = append(bufs, wire)
+	}
+	if n == 0 {
+		return bufs, nil
 	}
 	began := time.Now()
 	err := d.write(bufs)
@@ -357,6 +485,9 @@ func (d *Delivery) writePackets(bufs net.Buffers, packets []Packet) (net.Buffers
 
 // write writes bufs, however long it takes as long as there is progress.
 func (d *Delivery) write(bufs net.Buffers) error {
+	if d.out != nil {
+		return d.writeTo(d.out, bufs)
+	}
 	if _, ok := d.conn.(*net.TCPConn); !ok {
 		return d.writeJoined(bufs)
 	}
@@ -374,6 +505,19 @@ func (d *Delivery) write(bufs net.Buffers) error {
 			return fmt.Errorf("%w in %v", ErrStalled, d.stall)
 		}
 	}
+}
+
+// writeTo hands bufs to w, each as a packet.
+func (d *Delivery) writeTo(w PacketWriter, bufs net.Buffers) error {
+	for _, b := range bufs {
+		if len(b) == 0 {
+			continue
+		}
+		if _, err := w.WritePackets(&Batch{Packets: []Packet{{Track: -1, Wire: b}}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeJoined writes bufs as one piece, for connections on which each write

@@ -68,6 +68,7 @@ type Feed struct {
 	buffers sync.Pool // *[]byte, of deliveries that join packets
 
 	flush atomic.Uint64 // private feeds: viewers before this position go there, after a seek
+	seeks atomic.Uint64 // and how many seeks there were
 }
 
 // An entry is a packet in a feed's ring.
@@ -385,6 +386,7 @@ func (f *Feed) pump(ctx context.Context, r Reader, seeks bool) error {
 		}
 		if seeks && fr.Has(codec.FlagKey|codec.FlagDiscont) {
 			f.flush.Store(f.ring.head.Load())
+			f.seeks.Add(1)
 		}
 		f.mu.Lock()
 		f.add(fr, time.Now())

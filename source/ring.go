@@ -203,6 +203,7 @@ func (r *ring[T]) block(pos uint64, limit int) (*blocker, func()) {
 	return b, func() {
 		r.mu.Lock()
 		delete(r.blockers, b)
+		r.evict(time.Time{}) // what was kept for it alone and is too much
 		r.freeRoom()
 		r.mu.Unlock()
 	}

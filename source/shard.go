@@ -1,7 +1,9 @@
 package source
 
 import (
+	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,40 +33,73 @@ type shard struct {
 	pos     uint64 // what all viewers have had, but those who joined since
 	viewers []*Delivery
 	packets []Packet
-	first   uint64 // position of packets[0]
-	plain   wireBatch
-	framed  wireBatch
+	first   uint64       // position of packets[0]
+	batches []*wireBatch // packets in the forms that viewers want
+	out     Batch        // packets for those who take them as they are
 	socket  tryWriter
 }
 
 // A wireBatch is some packets' bytes in one piece.
 type wireBatch struct {
-	buf   []byte // reused
-	bytes []byte // buf, or the bytes of the only packet
-	ends  []int  // where each packet ends
+	framed bool
+	only   trackSet
+	joined bool   // it holds the packets of the batch
+	buf    []byte // reused
+	bytes  []byte // buf, or the bytes of the only packet
+	ends   []end  // of each packet
+}
+
+// An end is where a packet ends in a wireBatch.
+type end struct {
+	bytes   int
+	packets int // of those that are wanted, with this one
 }
 
 // join makes w hold the packets.
-func (w *wireBatch) join(packets []Packet, framed bool) {
+func (w *wireBatch) join(packets []Packet) {
+	w.joined = true
 	w.buf, w.ends = w.buf[:0], w.ends[:0]
-	if len(packets) == 1 {
-		w.bytes = packets[0].wire(framed)
-		w.ends = append(w.ends, len(w.bytes))
+	if len(packets) == 1 && w.only.has(packets[0].Track) {
+		w.bytes = packets[0].wire(w.framed)
+		w.ends = append(w.ends, end{len(w.bytes), 1})
 		return
 	}
+	n := 0
 	for i := range packets {
-		w.buf = append(w.buf, packets[i].wire(framed)...)
-		w.ends = append(w.ends, len(w.buf))
+		if w.only.has(packets[i].Track) {
+			w.buf = append(w.buf, packets[i].wire(w.framed)...)
+			n++
+		}
+		w.ends = append(w.ends, end{len(w.buf), n})
 	}
 	w.bytes = w.buf
 }
 
-// from returns the bytes from the ith packet on.
-func (w *wireBatch) from(i int) []byte {
+// from returns the bytes and the number of the packets from the ith on.
+func (w *wireBatch) from(i int) ([]byte, int) {
+	all := w.ends[len(w.ends)-1].packets
 	if i == 0 {
-		return w.bytes
+		return w.bytes, all
 	}
-	return w.bytes[w.ends[i-1]:]
+	return w.bytes[w.ends[i-1].bytes:], all - w.ends[i-1].packets
+}
+
+// batchFor returns the packets of the batch in the form that d wants.
+func (s *shard) batchFor(d *Delivery) *wireBatch {
+	var w *wireBatch
+	for _, have := range s.batches {
+		if have.framed == d.framed && have.only == d.cursor.only {
+			w = have
+		}
+	}
+	if w == nil {
+		w = &wireBatch{framed: d.framed, only: d.cursor.only}
+		s.batches = append(s.batches, w)
+	}
+	if !w.joined {
+		w.join(s.packets)
+	}
+	return w
 }
 
 // shardFor returns the loop for one more viewer: the one with the fewest, or a
@@ -201,19 +236,24 @@ func (s *shard) obey(d *Delivery) bool {
 		d.mu.Unlock()
 		return true // somebody else's by now
 	}
-	control, leave, err := d.control, d.paused || d.leaving != nil, d.err
+	control, leave, err := d.control, d.paused || d.leaving != nil || d.starts != nil, d.err
 	d.control = nil
 	d.mu.Unlock()
 	if err != nil {
 		d.finish(err)
 		return false
 	}
-	n := 0
-	if len(control) > 0 {
-		if n, err = s.socket.write(d.raw, control); err != nil {
-			d.finish(err)
-			return false
-		}
+	n := len(control)
+	switch {
+	case n == 0:
+	case d.out != nil:
+		err = d.write(net.Buffers{control})
+	default:
+		n, err = s.socket.write(d.raw, control)
+	}
+	if err != nil {
+		d.finish(err)
+		return false
 	}
 	if leave || n < len(control) {
 		d.takeBack(control[n:])
@@ -243,21 +283,17 @@ func (s *shard) flush() {
 		s.keep(func(d *Delivery) bool { d.takeBack(nil); return false })
 		return
 	}
-	plain, framed := false, false
-	for _, d := range s.viewers {
-		plain, framed = plain || !d.framed, framed || d.framed
-	}
-	if plain {
-		s.plain.join(s.packets, false)
-	}
-	if framed {
-		s.framed.join(s.packets, true)
-	}
 	s.pos = s.first + uint64(len(s.packets))
+	s.out = Batch{Packets: s.packets}
 	s.keep(s.send)
 	clear(s.packets)
 	s.packets = s.packets[:0]
-	s.plain.bytes, s.framed.bytes = nil, nil
+	s.out = Batch{}
+	s.batches = slices.DeleteFunc(s.batches, func(w *wireBatch) bool {
+		unused := !w.joined
+		w.joined, w.bytes = false, nil
+		return unused
+	})
 }
 
 // collect takes the next batch from the ring. It reports false if there is none
@@ -286,40 +322,66 @@ func (s *shard) collect() bool {
 // send writes to d what it has not had of the batch. It reports whether the
 // loop goes on serving it.
 func (s *shard) send(d *Delivery) bool {
-	w := &s.plain
-	if d.framed {
-		w = &s.framed
-	}
 	p := d.cursor.place
 	if p.pos >= s.pos {
 		return true // it came with more than this batch holds
 	}
 	i := int(p.pos - s.first)
-	b := w.from(i)
+	if d.out != nil {
+		return s.handOut(d, i)
+	}
+	w := s.batchFor(d)
+	b, packets := w.from(i)
+	if len(b) == 0 {
+		p.pos = s.pos
+		return true
+	}
 	n, err := s.socket.write(d.raw, b)
 	if err != nil {
 		d.finish(err)
 		return false
 	}
 	if n == len(b) {
-		d.cursor.count(n, len(s.packets)-i)
+		d.cursor.count(n, packets)
 		p.pos = s.pos
 		return true
 	}
 	// Back to the first packet that was not written at all; what is left of the
 	// one before it goes first. The batch's own buffer is reused, the packets' are not.
 	var rest []byte
-	bytes, from := 0, p.pos
+	bytes := 0
+	packets = 0
 	for ; n > 0; i++ {
+		p.pos++
+		if !d.cursor.only.has(s.packets[i].Track) {
+			continue
+		}
 		wire := s.packets[i].wire(d.framed)
 		if n < len(wire) {
 			rest = wire[n:]
 		}
 		bytes += len(wire)
+		packets++
 		n -= min(n, len(wire))
-		p.pos++
 	}
-	d.cursor.count(bytes, int(p.pos-from))
+	d.cursor.count(bytes, packets)
 	d.takeBack(rest)
 	return false
+}
+
+// handOut gives d the packets of the batch from the ith on. It reports whether
+// the loop goes on serving it.
+func (s *shard) handOut(d *Delivery, i int) bool {
+	b := &s.out
+	if i > 0 {
+		b = &Batch{Packets: s.packets[i:]}
+	}
+	n, err := d.out.WritePackets(b)
+	d.cursor.count(n, len(b.Packets))
+	if err != nil {
+		d.finish(err)
+		return false
+	}
+	d.cursor.place.pos = s.pos
+	return true
 }
