@@ -46,7 +46,8 @@ func (s Stream) withDefaults() Stream {
 func (s Stream) Tracks() []*codec.Track {
 	var tracks []*codec.Track
 	if s.Video != codec.Opaque {
-		tracks = append(tracks, Track(VideoID, s.Video))
+		b := min(s.withDefaults().BFrames, 1)
+		tracks = append(tracks, newTrack(VideoID, s.Video, 0, b))
 	}
 	if s.Audio != codec.Opaque {
 		tracks = append(tracks, Track(AudioID, s.Audio))

@@ -58,7 +58,9 @@ func newVideo(s Stream, p *payload) *video {
 		return nil
 	}
 	v := &video{Stream: s, payload: p}
-	v.tracks = [2]*codec.Track{Track(VideoID, s.Video), Track2(VideoID, s.Video)}
+	for i := range v.tracks {
+		v.tracks[i] = newTrack(VideoID, s.Video, i, min(s.BFrames, 1))
+	}
 	for i, t := range v.tracks {
 		v.headers[i] = newHeaderWriter(t, i)
 	}
