@@ -27,6 +27,7 @@ type DeliverOptions struct {
 	Prefix       []byte                     // written first: an HTTP response header, say
 	Header       func(header []byte) []byte // turns the feed's header into what is written before the packets; nil writes it as it is
 	AwaitKey     bool                       // start anew at the newest key packet, wait for it if there is none, and call Header then
+	Paused       bool                       // begin paused: nothing is written, but Control bytes, before Resume
 	Tracks       []int                      // of 0 to 63, the tracks whose packets are written; nil: all. Those with higher IDs always are
 	Pace         float64                    // write what was there before the viewer at so many times the media's rate; 0: at once
 	Trailer      []byte                     // written after the end of the stream
@@ -110,7 +111,7 @@ func (c *Cursor) DeliverTo(w PacketWriter, o DeliverOptions) *Delivery {
 func (c *Cursor) delivery(o DeliverOptions) *Delivery {
 	d := &Delivery{
 		cursor: c, framed: o.Framed, trailer: o.Trailer, window: o.MergeWindow, stall: o.StallTimeout,
-		replay: replay{rate: o.Pace}, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		replay: replay{rate: o.Pace}, paused: o.Paused, done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	if d.stall <= 0 {
 		d.stall = defaultStall
@@ -125,6 +126,8 @@ func (d *Delivery) start(o DeliverOptions) {
 	header := c.header
 	c.header = nil
 	switch {
+	case o.Paused:
+		header = nil
 	case o.AwaitKey:
 		header = nil
 		if d.starts = o.Header; o.Header == nil {

@@ -20,6 +20,7 @@ var (
 	ErrTimeout      = errors.New("source: timed out")
 	ErrKicked       = errors.New("source: ended by the operator")
 	ErrUnsupported  = errors.New("source: not supported")
+	ErrNewFormat    = errors.New("source: a stream changed in a way its viewers cannot follow") // see Muxer
 )
 
 // Refuse returns an error that unwraps to err and carries the text the peer is

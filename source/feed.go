@@ -2,7 +2,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -52,6 +54,7 @@ type Feed struct {
 	ring   ring[entry]
 	pos    atomic.Uint64 // the next frame of the stream's ring; the packets of those before are in ring
 	video  atomic.Bool   // there is a video track
+	over   atomic.Bool   // the muxer could not go on: who comes now gets another feed, from pos on
 
 	mu      sync.Mutex // guards what follows
 	mux     Muxer
@@ -104,13 +107,17 @@ func (s *Stream) feed(format Format) (*Feed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := feedKey{format.Name, format.Variant}
-	if f := s.feeds[key]; f != nil {
-		f.users++
-		return f, nil
+	old := s.feeds[key]
+	if old != nil && !old.over.Load() {
+		old.users++
+		return old, nil
 	}
 	f := &Feed{format: format, stream: s, users: 1, bare: format.Schema != "" && format.Schema == s.schema}
 	f.ring.window = ringWindow
 	pos, _ := s.ring.start()
+	if old != nil {
+		pos = max(pos, old.pos.Load())
+	}
 	f.pos.Store(pos)
 	var tracks []*codec.Track
 	for _, t := range s.tracksAt(pos) {
@@ -156,8 +163,9 @@ func (s *Stream) tracksAt(pos uint64) []*codec.Track {
 func (s *Stream) release(f *Feed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.users--; f.users == 0 {
-		delete(s.feeds, feedKey{f.format.Name, f.format.Variant})
+	key := feedKey{f.format.Name, f.format.Variant}
+	if f.users--; f.users == 0 && s.feeds[key] == f {
+		delete(s.feeds, key)
 	}
 }
 
@@ -171,7 +179,15 @@ func (f *Feed) fill() {
 	for !f.ended {
 		pos, err := f.take()
 		for i := range f.frames {
-			f.add(f.frames[i].item, f.frames[i].at)
+			ok := f.add(f.frames[i].item, f.frames[i].at)
+			if !ok {
+				clear(f.frames[i:])
+				f.pos.Store(pos - uint64(len(f.frames)-i))
+				f.over.Store(true)
+				f.ended = true
+				f.ring.close(io.EOF)
+				return
+			}
 			f.frames[i] = slot[*codec.Frame]{}
 		}
 		f.pos.Store(pos) // not before: see wait
@@ -209,13 +225,18 @@ func (f *Feed) take() (pos uint64, err error) {
 	return pos, nil
 }
 
-// add muxes one frame. The lock is held.
-func (f *Feed) add(fr *codec.Frame, at time.Time) {
+// add muxes one frame. It reports false if the muxer cannot go on. The lock is
+// held.
+func (f *Feed) add(fr *codec.Frame, at time.Time) bool {
 	if fr.Track.Synthetic && f.bare {
-		return
+		return true
 	}
 	video := f.seeVideo(fr.Track)
-	if err := f.muxFrame(fr); err != nil {
+	err := f.muxFrame(fr)
+	if errors.Is(err, ErrNewFormat) {
+		return false
+	}
+	if err != nil {
 		f.dropped++
 	}
 	for i := range f.packets {
@@ -233,6 +254,7 @@ func (f *Feed) add(fr *codec.Frame, at time.Time) {
 		f.ring.append(e, max(len(p.Wire), len(p.Framed)), p.Key, at)
 		*p = Packet{}
 	}
+	return true
 }
 
 // muxFrame makes the packets of a frame. A muxer that panics, which is a bug,
@@ -389,7 +411,10 @@ func (f *Feed) pump(ctx context.Context, r Reader, seeks bool) error {
 			f.seeks.Add(1)
 		}
 		f.mu.Lock()
-		f.add(fr, time.Now())
+		ok := f.add(fr, time.Now())
 		f.mu.Unlock()
+		if !ok {
+			return io.EOF
+		}
 	}
 }

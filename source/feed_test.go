@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -435,4 +436,46 @@ func TestFeedWaitWhileMuxing(t *testing.T) {
 	require.Equal(t, "0:1K", <-got)
 	require.NotNil(t, c.feed.wait(1))
 	require.NoError(t, c.Close())
+}
+
+// A strictMuxer cannot follow new parameters.
+type strictMuxer struct{ textMuxer }
+
+func (m *strictMuxer) Append(dst []Packet, f *codec.Frame) ([]Packet, error) {
+	if m.tracks[f.Track.ID] != f.Track {
+		return dst, fmt.Errorf("strict: %w", ErrNewFormat)
+	}
+	return m.textMuxer.Append(dst, f)
+}
+
+// TestFeedNewFormat: a muxer that cannot go on ends its viewers' stream; who comes
+// then starts with what it could not take.
+func TestFeedNewFormat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		strict := Format{Name: "strict", New: func(tracks []*codec.Track) (Muxer, error) {
+			m, err := textFormat(nil).New(tracks)
+			return &strictMuxer{*m.(*textMuxer)}, err
+		}}
+		s := newScene(t, StreamOptions{})
+		p := s.publish(video, audio)
+		s.write(p, frame(video, 0, true), frame(audio, 0, true))
+		a := s.feed(s.play(ViewerOptions{}), strict)
+		require.Equal(t, "0:1K 0:2K", next(t, a))
+		s.write(p, frame(video, 1, false), frame(audio2, 1, true), frame(video, 2, false))
+		require.Equal(t, "40:1-", next(t, a))
+		_, err := a.Next(t.Context(), nil)
+		require.Equal(t, io.EOF, err)
+
+		b := s.feed(s.play(ViewerOptions{}), strict)
+		require.Equal(t, "header 1=01 2=22\n", string(b.Header()))
+		require.NoError(t, a.Close()) // the last viewer of the old feed
+		s.write(p, frame(video, 3, true), frame(audio2, 3, true))
+		require.Equal(t, "120:1K 120:2K", next(t, b), "the old key frame is before the change")
+		c := s.feed(s.play(ViewerOptions{}), strict)
+		require.Equal(t, "120:1K 120:2K", next(t, c), "as the others of the new feed")
+		require.Same(t, b.feed, c.feed)
+		require.NoError(t, b.Close())
+		require.NoError(t, c.Close())
+		require.NoError(t, p.Close())
+	})
 }

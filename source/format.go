@@ -15,7 +15,9 @@ type Muxer interface {
 	// Append appends the packets that f makes. A frame whose Track is new or
 	// differs from the one before makes Header packets first. A frame the
 	// format cannot carry makes none, and no error. After an error the frame is
-	// counted as dropped and muxing goes on.
+	// counted as dropped and muxing goes on; but one that wraps ErrNewFormat
+	// ends the stream for the viewers of this Muxer, and those who come then get
+	// a new one that begins with f.
 	Append(dst []Packet, f *codec.Frame) ([]Packet, error)
 }
 
