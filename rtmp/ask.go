@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -96,9 +97,9 @@ func (c *conn) ask(req *source.Request, publish bool, fn func() (answer, error))
 	a := &ask{publish, req, make(chan answer, 1)}
 	c.asking = a
 	nc := c.nc
-	c.srv.sessions.Go(func() {
+	c.srv.Go(func() {
 		var got answer
-		err := c.srv.guard(nc, func() (err error) {
+		err := c.srv.Guard(nc, func() (err error) {
 			got, err = fn()
 			return err
 		})
@@ -114,7 +115,7 @@ func (c *conn) answered(a answer) error {
 	c.asking = nil
 	_ = c.nc.SetReadDeadline(time.Time{})
 	switch {
-	case errors.Is(a.err, errPanic):
+	case errors.Is(a.err, listen.ErrPanic):
 		return a.err
 	case a.err != nil:
 		return c.refuse(req, a.err, publish)

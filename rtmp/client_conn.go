@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/internal/amf"
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtmp/internal/handshake"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
@@ -54,7 +55,7 @@ func (c *Client) connectTo(ctx context.Context, until time.Time, a address, publ
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: %w", err)
 	}
-	keepAlive(nc)
+	listen.KeepAlive(nc)
 	s := &clientConn{nc: nc, size: wire.DefaultChunkSize, timeout: c.timeout(), ctx: context.Background()}
 	err = s.within(ctx, until, func() error {
 		if a.secure {

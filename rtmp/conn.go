@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtmp/internal/handshake"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
 )
@@ -62,28 +63,28 @@ type conn struct {
 
 // serve runs the session of an accepted connection.
 func (v *serving) serve(raw net.Conn) {
-	ctx, cancel := context.WithCancel(v.ctx)
+	ctx, cancel := context.WithCancel(v.Context())
 	c := &conn{srv: v, raw: raw, nc: raw, ctx: ctx, cancel: cancel, size: wire.DefaultChunkSize}
-	err := v.guard(raw, c.run)
+	err := v.Guard(raw, c.run)
 	if err == nil {
-		err = v.guard(raw, c.startViewer)
+		err = v.Guard(raw, c.startViewer)
 	}
 	if err != nil {
-		_ = v.guard(raw, func() error { c.end(err); return nil })
+		_ = v.Guard(raw, func() error { c.end(err); return nil })
 	}
 	if c.buf != nil {
 		v.buffers.Put(c.buf)
 	}
 	if err != nil {
 		cancel()
-		v.release(raw)
+		v.Release(raw)
 	}
 }
 
 // run talks to the peer until it may play, which returns nil, or the session
 // ends.
 func (c *conn) run() error {
-	keepAlive(c.raw)
+	listen.KeepAlive(c.raw)
 	c.limitTime()
 	if err := c.shake(); err != nil {
 		return err
@@ -121,7 +122,7 @@ func (c *conn) limitTime() {
 // end says why the session ended, once everything it had is given up.
 func (c *conn) end(err error) {
 	v := c.srv
-	if v.ctx.Err() != nil {
+	if v.Context().Err() != nil {
 		err = ErrServerClosed
 	}
 	if c.asking != nil {
@@ -138,16 +139,16 @@ func (c *conn) end(err error) {
 		c.pub.end(err)
 	case errors.As(err, &refused):
 		v.stats.refused.Add(1)
-		v.print(slog.LevelWarn, "rtmp: refused", "stream", refused.name, "remote", c.nc.RemoteAddr(), "error", refused.err)
+		v.Print(slog.LevelWarn, "refused", "stream", refused.name, "remote", c.nc.RemoteAddr(), "error", refused.err)
 	case !c.connected:
 		v.stats.handshakesFailed.Add(1)
-		v.print(slog.LevelWarn, "rtmp: bad connection", "remote", c.nc.RemoteAddr(), "error", err)
+		v.Print(slog.LevelWarn, "bad connection", "remote", c.nc.RemoteAddr(), "error", err)
 	case errors.Is(err, io.EOF), errors.Is(err, errLeft):
-		v.print(slog.LevelDebug, "rtmp: connection closed", "remote", c.nc.RemoteAddr())
+		v.Print(slog.LevelDebug, "connection closed", "remote", c.nc.RemoteAddr())
 	default:
-		v.print(slog.LevelWarn, "rtmp: connection failed", "remote", c.nc.RemoteAddr(), "error", err)
+		v.Print(slog.LevelWarn, "connection failed", "remote", c.nc.RemoteAddr(), "error", err)
 	}
-	if len(c.out) > 0 && v.ctx.Err() == nil {
+	if len(c.out) > 0 && v.Context().Err() == nil {
 		c.hangUp(errors.Is(err, errLeft))
 	}
 }
@@ -155,9 +156,12 @@ func (c *conn) end(err error) {
 // shake does the TLS handshake, if there is one, and RTMP's.
 func (c *conn) shake() error {
 	if c.srv.TLSConfig != nil {
-		if err := c.startTLS(); err != nil {
+		t, err := c.srv.listen.TLS(c.ctx, c.raw, c.srv.TLSConfig)
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrHandshake, err)
 		}
+		state := t.ConnectionState()
+		c.nc, c.tls = t, &state
 	}
 	c.buf = c.srv.buffers.Get().(*buffers)
 	c1 := c.buf.in[:handshake.Opening]
@@ -172,13 +176,9 @@ func (c *conn) shake() error {
 			return fmt.Errorf("%w: %d of %d bytes: %w", ErrHandshake, n, len(c1), err)
 		}
 	}
-	select {
-	case c.srv.work <- struct{}{}:
-	case <-c.ctx.Done():
-		return c.ctx.Err()
+	if err := c.srv.listen.Compute(c.ctx, func() { handshake.Answer(c.buf.out[:], c1[1:]) }); err != nil {
+		return err
 	}
-	handshake.Answer(c.buf.out[:], c1[1:])
-	<-c.srv.work
 	if _, err := c.nc.Write(c.buf.out[:]); err != nil {
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
@@ -187,32 +187,6 @@ func (c *conn) shake() error {
 		return fmt.Errorf("%w: C2: %w", ErrHandshake, err)
 	}
 	return nil
-}
-
-// startTLS does the TLS handshake, holding a place among those who compute only
-// while there is something to compute.
-func (c *conn) startTLS() error {
-	g := &gate{Conn: c.raw, work: c.srv.work}
-	t := tls.Server(g, c.srv.TLSConfig)
-	c.srv.work <- struct{}{}
-	err := t.HandshakeContext(c.ctx)
-	<-c.srv.work
-	g.open = true
-	if err != nil {
-		return err
-	}
-	state := t.ConnectionState()
-	c.nc, c.tls = t, &state
-	return nil
-}
-
-// keepAlive makes the system find out when the peer has gone without a word.
-func keepAlive(nc net.Conn) {
-	if t, ok := nc.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-	}); ok {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3})
-	}
 }
 
 // Read reads from the peer, as long as it may be silent.

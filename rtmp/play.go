@@ -60,16 +60,14 @@ func (c *conn) startViewer() error {
 		MergeWindow:  v.MergeWindow,
 		StallTimeout: v.StallTimeout,
 	})
-	if err := v.guard(c.raw, w.take); err != nil { // what came with the play command
+	if err := v.Guard(c.raw, w.take); err != nil { // what came with the play command
 		w.end(err)
 		w.cancel()
-		v.release(c.raw)
+		v.Release(c.raw)
 		return nil
 	}
-	v.mu.Lock()
-	v.conns[c.raw] = w
-	v.mu.Unlock()
-	v.sessions.Go(w.run)
+	v.OnLeave(c.raw, func() { w.delivery.End(v.unpublished, ErrServerClosed) })
+	v.Go(w.run)
 	return nil
 }
 

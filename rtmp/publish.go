@@ -132,7 +132,7 @@ func (p *publisher) single(m *wire.Message) error {
 // drop counts a message that cannot be parsed.
 func (p *publisher) drop(err error) {
 	p.srv.stats.framesDropped.Add(1)
-	p.srv.print(slog.LevelWarn, "rtmp: frame dropped", "stream", p.req.Key.Path(), "error", err)
+	p.srv.Print(slog.LevelWarn, "frame dropped", "stream", p.req.Key.Path(), "error", err)
 }
 
 // announce tells the Publication of tracks it does not know, if the last message
@@ -169,7 +169,7 @@ func (p *publisher) end(err error) {
 		}
 		_ = p.pub.CloseWithError(err)
 	}
-	p.srv.print(slog.LevelInfo, "rtmp: publishing ended", "stream", p.req.Key.Path(), "id", p.req.ID,
+	p.srv.Print(slog.LevelInfo, "publishing ended", "stream", p.req.Key.Path(), "id", p.req.ID,
 		"remote", p.req.Remote, "lasted", time.Since(p.began).Round(time.Millisecond), "error", err)
 }
 

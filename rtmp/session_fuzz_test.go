@@ -71,16 +71,20 @@ func FuzzServerSession(f *testing.F) {
 			},
 			publish: newRecording().Publish,
 		}}
-		s.init()
-		v := &serving{Server: s, ctx: t.Context(), conns: map[net.Conn]*viewer{}}
 		client, server := newPipe(1 << 20)
-		go func() { _, _ = io.Copy(io.Discard, client) }()
+		ln := newPipeListener()
+		ended, read := make(chan error), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { ended <- s.Serve(ctx, ln) }()
+		ln.conns <- server
+		go func() { _, _ = io.Copy(io.Discard, client); close(read) }()
 		_, err := client.Write(greeting[:])
 		require.NoError(t, err)
 		_, _ = client.Write(b)
 		_ = client.CloseWrite()
-		v.admit(server)
-		v.sessions.Wait()
+		<-read // until the server has closed the connection
+		cancel()
+		require.ErrorIs(t, <-ended, ErrServerClosed)
 		_ = client.Close()
 		require.Zero(t, s.Stats().PanicsTotal)
 		require.Zero(t, s.Stats().Conns)

@@ -50,10 +50,10 @@ func (w *viewer) Read(b []byte) (int, error) {
 
 // run reads until the connection ends.
 func (w *viewer) run() {
-	err := w.srv.guard(w.raw, w.read)
-	_ = w.srv.guard(w.raw, func() error { w.end(err); return nil })
+	err := w.srv.Guard(w.raw, w.read)
+	_ = w.srv.Guard(w.raw, func() error { w.end(err); return nil })
 	w.cancel()
-	w.srv.release(w.raw)
+	w.srv.Release(w.raw)
 }
 
 // read waits for what the viewer says. A goroutine of its own takes it in, so
@@ -65,7 +65,7 @@ func (w *viewer) read() error {
 		if n > 0 {
 			w.unread = w.buf[:n]
 			taken := make(chan error)
-			go func() { taken <- w.srv.guard(w.raw, w.take) }()
+			go func() { taken <- w.srv.Guard(w.raw, w.take) }()
 			if err := <-taken; err != nil {
 				return err
 			}
@@ -95,7 +95,7 @@ func (w *viewer) take() error {
 // end gives everything up and says why.
 func (w *viewer) end(err error) {
 	switch {
-	case w.srv.ctx.Err() != nil:
+	case w.srv.Context().Err() != nil:
 		err = ErrServerClosed
 	case errors.Is(err, errLeft):
 		err = io.EOF
@@ -104,7 +104,7 @@ func (w *viewer) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	w.srv.print(slog.LevelInfo, "rtmp: playing ended", "stream", w.req.Key.Path(), "id", w.req.ID,
+	w.srv.Print(slog.LevelInfo, "playing ended", "stream", w.req.Key.Path(), "id", w.req.ID,
 		"remote", w.req.Remote, "error", err)
 }
 
@@ -183,7 +183,7 @@ func (w *viewer) pause(on bool) ([]byte, error) {
 func (w *viewer) seek(ms float64) ([]byte, error) {
 	const longest = 1e12 // ms
 	if s, ok := source.As[source.Seeker](w.reader); ok {
-		ctx, cancel := context.WithTimeout(w.srv.ctx, writeTimeout)
+		ctx, cancel := context.WithTimeout(w.srv.Context(), writeTimeout)
 		defer cancel()
 		to := time.Duration(0)
 		if ms > 0 && ms < longest { // not NaN

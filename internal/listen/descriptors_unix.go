@@ -1,6 +1,6 @@
 //go:build unix
 
-package rtmp
+package listen
 
 import "syscall"
 

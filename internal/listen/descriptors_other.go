@@ -1,6 +1,6 @@
 //go:build !unix
 
-package rtmp
+package listen
 
 // descriptors returns how many descriptors the process may have; 0 if that is
 // unknown or without limit.
