@@ -153,6 +153,20 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	return nil
 }
 
+// tcpUnder returns the TCP connection that conn, such as one of TLS, lies over.
+func tcpUnder(conn net.Conn) *net.TCPConn {
+	for {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			return tcp
+		}
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = over.NetConn()
+	}
+}
+
 // Control queues bytes of the protocol's own (a pong, a reply) to be written
 // between two packets, in the order of the calls; b is copied. It fails when the
 // Delivery has ended, or when the peer lets more than 64 KiB pile up, which ends it.

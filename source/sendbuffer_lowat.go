@@ -10,12 +10,8 @@ import (
 // limitSendBuffer keeps the system from swallowing many seconds of media for a
 // viewer who does not read: unsent bytes, not the whole buffer, are limited.
 func limitSendBuffer(conn net.Conn) {
-	c, ok := conn.(interface{ NetConn() net.Conn }) // TLS
-	if ok {
-		conn = c.NetConn()
-	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
+	tcp := tcpUnder(conn)
+	if tcp == nil {
 		return
 	}
 	raw, err := tcp.SyscallConn()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -353,4 +354,19 @@ func TestTrackSet(t *testing.T) {
 		}
 	}
 
+}
+
+// wrapped is a connection over another one, as those of TLS are.
+type wrapped struct{ net.Conn }
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+func TestTCPUnder(t *testing.T) {
+	tcp := new(net.TCPConn)
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	require.Same(t, tcp, tcpUnder(tcp))
+	require.Same(t, tcp, tcpUnder(wrapped{wrapped{tcp}}))
+	require.Nil(t, tcpUnder(wrapped{a}))
 }
