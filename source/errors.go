@@ -51,6 +51,7 @@ func RefusalText(err error) string {
 type Challenge struct {
 	Realm string
 	Basic bool // ask for a clear-text password instead of a digest
+	MD5   bool // ask for digests with MD5 only, not also with SHA-256: Secret has hashes made with that
 	// Secret returns user's password, or with hashed the HA1 of RFC 7616.
 	// plain says that only a clear-text password can be used.
 	Secret func(ctx context.Context, user string, plain bool) (secret string, hashed bool, err error)
