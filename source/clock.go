@@ -24,6 +24,7 @@ type clock struct {
 	began   time.Time     // TimeArrival: when that was
 	shift   time.Duration // TimeOff: what a publisher that came back is moved by
 	tracks  []*trackClock
+	shown   time.Duration // highest PTS given out
 	repairs uint64
 }
 
@@ -77,6 +78,7 @@ func (c *clock) stamp(f *codec.Frame, now time.Time) (dts, pts time.Duration) {
 		reorder = 0
 		c.repairs++
 	}
+	c.shown = max(c.shown, dts+reorder)
 	return dts, dts + reorder
 }
 
@@ -132,6 +134,15 @@ func (c *clock) track(id int) *trackClock {
 		}
 	}
 	return nil
+}
+
+// next returns the time at which another publisher can go on: after all that
+// was given out, in order of presentation, too.
+func (c *clock) next() time.Duration {
+	if len(c.tracks) == 0 {
+		return c.start
+	}
+	return max(c.end(), c.shown+usualStep)
 }
 
 // end returns the highest stream time given out so far.

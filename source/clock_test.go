@@ -145,3 +145,20 @@ func TestClockUntouched(t *testing.T) {
 		}
 	})
 }
+
+// TestClockNext: who goes on begins after every picture that was shown.
+func TestClockNext(t *testing.T) {
+	c := clock{start: time.Second}
+	require.Equal(t, time.Second, c.next(), "nothing was given out")
+	now := time.Now()
+	for n, late := range []int{2, 4, 1, 2} { // B frames: PTS is so many frames after DTS
+		f := frame(video, n, n == 0)
+		f.PTS += time.Duration(late) * 40 * ms
+		c.stamp(f, now)
+	}
+	require.Equal(t, time.Second+5*40*ms+usualStep, c.next())
+	for n := range 20 {
+		c.stamp(frame(audio, n, true), now)
+	}
+	require.Equal(t, time.Second+19*40*ms+usualStep, c.next(), "audio is ahead")
+}

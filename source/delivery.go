@@ -380,7 +380,10 @@ func (d *Delivery) run(first net.Buffers) {
 			if d.handOver() {
 				return
 			}
-			d.idle(d.cursor.feed.wait(head), at)
+			// Who is paced waits for its time, even if there is more, or the end.
+			if changed := d.cursor.feed.wait(head); changed != nil || pending && !d.replay.over() {
+				d.idle(changed, at)
+			}
 		default:
 			b = batch{packets: b.packets[:0], most: d.replay.batch()}
 			if b, err = d.cursor.gather(b); err == nil {
@@ -425,7 +428,7 @@ func (d *Delivery) leave() error {
 
 // idle waits until changed is closed, at is there, or somebody pokes d.
 func (d *Delivery) idle(changed <-chan struct{}, at time.Time) {
-	if changed == nil {
+	if changed == nil && at.IsZero() {
 		return
 	}
 	var timeout <-chan time.Time

@@ -134,7 +134,7 @@ func (s *Stream) resume(req *Request) (*publication, error) {
 	s.stopTimer()
 	s.state = StateLive
 	pause := max(0, p.start.Sub(s.clockStopped()))
-	s.clock = clock{mode: s.clock.mode, start: s.clock.end() + pause, repairs: s.clock.repairs}
+	s.clock = clock{mode: s.clock.mode, start: max(s.clock.next(), s.clock.end()+pause), repairs: s.clock.repairs}
 	s.hub.events.post(Event{Kind: EventPublish, Key: s.key, Session: p.stats()})
 	s.hub.events.post(Event{Kind: EventResumed, Key: s.key, Session: p.stats()})
 	return p, nil
