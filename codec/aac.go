@@ -16,16 +16,17 @@ const escapeRate = 15
 
 // The audio object types that matter here (ISO/IEC 14496-3, table 1.17).
 const (
-	aotMain = 1
-	aotLC   = 2
-	aotSSR  = 3
-	aotLTP  = 4
-	aotSBR  = 5
-	aotER   = 17 // the first of the error resilient types
-	aotLD   = 23
-	aotPS   = 29
-	aotELD  = 39
-	aotUSAC = 42
+	aotMain  = 1
+	aotLC    = 2
+	aotSSR   = 3
+	aotLTP   = 4
+	aotSBR   = 5
+	aotER    = 17 // LC, the first of the error resilient types
+	aotERLTP = 19
+	aotLD    = 23
+	aotPS    = 29
+	aotELD   = 39
+	aotUSAC  = 42
 )
 
 // syncExtension announces SBR behind a configuration that old decoders
@@ -43,15 +44,9 @@ type asc struct {
 	sbr       bool
 }
 
-// parseASC reads an AudioSpecificConfig as far as asc needs it.
-func parseASC(b []byte) (asc, error) {
-	r := bitReader{b: b}
-	object := func() int {
-		if v := int(r.u(5)); v != 31 {
-			return v
-		}
-		return 32 + int(r.u(6))
-	}
+// readASC reads an AudioSpecificConfig up to what depends on the core coder.
+func readASC(r *bitReader) (a asc) {
+	object := r.object()
 	rate := func() (index, hz int) {
 		index = int(r.u(4))
 		if index < len(aacRates) {
@@ -62,15 +57,28 @@ func parseASC(b []byte) (asc, error) {
 		}
 		return index, 0
 	}
-	var a asc
-	a.object = object()
-	a.core = a.object
+	a.object, a.core = object, object
 	a.rateIndex, a.rate = rate()
 	a.channels = int(r.u(4))
-	if a.object == aotSBR || a.object == aotPS {
+	if object == aotSBR || object == aotPS {
 		rate() // of the output
-		a.core, a.sbr = object(), true
+		a.core, a.sbr = r.object(), true
 	}
+	return a
+}
+
+// object reads an audio object type (ISO/IEC 14496-3, table 1.16).
+func (r *bitReader) object() int {
+	if v := int(r.u(5)); v != 31 {
+		return v
+	}
+	return 32 + int(r.u(6))
+}
+
+// parseASC reads an AudioSpecificConfig as far as asc needs it.
+func parseASC(b []byte) (asc, error) {
+	r := bitReader{b: b}
+	a := readASC(&r)
 	if r.over {
 		return a, short("AudioSpecificConfig")
 	}
@@ -82,7 +90,7 @@ func parseASC(b []byte) (asc, error) {
 		if r.flag() {      // dependsOnCoreCoder
 			r.u(14)
 		}
-		if !r.flag() && a.channels != 0 && !a.sbr && r.left() >= 17 && r.u(11) == syncExtension && object() == aotSBR {
+		if !r.flag() && a.channels != 0 && !a.sbr && r.left() >= 17 && r.u(11) == syncExtension && r.object() == aotSBR {
 			a.sbr = r.flag()
 		}
 	} else if a.core == aotLD || a.core == aotELD {

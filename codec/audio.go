@@ -15,6 +15,15 @@ func NewG711Track(id int, c Codec, sampleRate, channels int) *Track {
 	return &Track{ID: id, Codec: c, ClockRate: sampleRate, SampleRate: sampleRate, Channels: max(channels, 1)}
 }
 
+// NewL16Track returns the track of linear PCM with samples of 16 bits. A zero
+// sampleRate means 44100 Hz, zero channels mean one.
+func NewL16Track(id, sampleRate, channels int) *Track {
+	if sampleRate <= 0 {
+		sampleRate = 44100
+	}
+	return &Track{ID: id, Codec: L16, ClockRate: sampleRate, SampleRate: sampleRate, Channels: max(channels, 1)}
+}
+
 // FrameDuration returns how long an audio frame plays, or 0 if its codec or
 // its data do not tell.
 func FrameDuration(f *Frame) time.Duration {

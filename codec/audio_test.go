@@ -122,6 +122,16 @@ func TestNewG711Track(t *testing.T) {
 		codec.NewG711Track(1, codec.PCMU, 16000, 2))
 }
 
+func TestNewL16Track(t *testing.T) {
+	require.Equal(t, &codec.Track{ID: 1, Codec: codec.L16, ClockRate: 44100, SampleRate: 44100, Channels: 1},
+		codec.NewL16Track(1, 0, 0))
+	require.Equal(t, &codec.Track{ID: 1, Codec: codec.L16, ClockRate: 48000, SampleRate: 48000, Channels: 2},
+		codec.NewL16Track(1, 48000, 2))
+	from, err := codec.TrackFromConfig(1, codec.L16, nil)
+	require.NoError(t, err)
+	require.Equal(t, codec.NewL16Track(1, 0, 0), from)
+}
+
 func TestFrameDuration(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -140,6 +150,8 @@ func TestFrameDuration(t *testing.T) {
 		{"Opus cut", testmedia.Track(1, codec.Opus), unhex("fb"), 0},
 		{"PCMA", testmedia.Track(1, codec.PCMA), make([]byte, 160), 20 * time.Millisecond},
 		{"L16", testmedia.Track(1, codec.L16), make([]byte, 1920), 10 * time.Millisecond},
+		{"L16 mono", codec.NewL16Track(1, 8000, 1), make([]byte, 320), 20 * time.Millisecond},
+		{"MJPEG", testmedia.Track(1, codec.MJPEG), []byte{1}, 0},
 		{"AC-3", testmedia.Track(1, codec.AC3), []byte{1}, 32 * time.Millisecond},
 		{"MP3", testmedia.Track(1, codec.MP3), unhex("fffb9444"), 24 * time.Millisecond},
 		{"MP3 twice", testmedia.Track(1, codec.MP3), append(append(unhex("fffb9444"), make([]byte, 380)...), unhex("fffb9444")...), 48 * time.Millisecond},

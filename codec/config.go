@@ -38,6 +38,8 @@ func TrackFromConfig(id int, c Codec, config []byte) (*Track, error) {
 		}
 	case PCMA, PCMU:
 		return NewG711Track(id, c, 0, 0), nil
+	case L16:
+		return NewL16Track(id, 0, 0), nil
 	}
 	return &Track{ID: id, Codec: c, ClockRate: videoClock}, nil // the frames tell more
 }

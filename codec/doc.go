@@ -13,8 +13,9 @@
 //
 // [ParseSample] does this for length-prefixed units, [ParseFrame] for the other
 // codecs, [TrackFromConfig] for a configuration that comes apart from the
-// frames. [AVCToAnnexB] and [AppendADTS] lead back; [DTSExtractor] makes the
-// decoding times that RTP does not carry.
+// frames, [SplitADTS] and [StreamMuxConfig] for the wrappings of AAC.
+// [AVCToAnnexB] and [AppendADTS] lead back; [DTSExtractor] makes the decoding
+// times that RTP does not carry.
 //
 // Times are time.Duration; ticks exist on wires only and cross [Ticks] and
 // [FromTicks]. Everything read is checked: a damaged length or parameter set is

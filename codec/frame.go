@@ -19,14 +19,28 @@ const (
 )
 
 // A Frame is one access unit of one track. It is immutable once written:
-// anyone may keep it, nobody may change it.
+// anyone may keep it, nobody may change it. Data is exactly what an ISO BMFF
+// sample of its codec holds:
+//
+//   - H264, H265: NAL units after their lengths in 4 bytes, without parameter
+//     sets and access unit delimiters
+//   - AV1: a temporal unit, OBUs with sizes and without a temporal delimiter
+//   - VP8, VP9: a frame, of VP9 a superframe
+//   - MJPEG: a whole picture, from the start of image to its end, with all the
+//     tables that decode it
+//   - AAC: a raw_data_block, without ADTS
+//   - Opus: a packet; MP3, MP2: a frame, which may be several; AC3: a syncframe
+//   - PCMA, PCMU: a byte per sample; L16: two, the high one first; the samples
+//     of all channels together
+//   - an opaque track (see [Track].Wire): the payload of an RTP packet, the body
+//     of an FLV tag
 type Frame struct {
 	Track *Track        // the description in force; a pointer that differs from the previous frame's means new parameters
 	DTS   time.Duration // decoding time since the stream's start; never falls within a track
 	PTS   time.Duration // presentation time since the stream's start
 	Wall  time.Time     // capture time if the sender told it, else zero
 	Flags Flags
-	Data  []byte // exactly what an ISO BMFF sample of this codec holds
+	Data  []byte // in the form of its codec, see above
 }
 
 // Has reports whether all the given flags are set.

@@ -79,7 +79,7 @@ func scanAV1(tu []byte) (sequence obu, key bool) {
 // ParseFrame turns data, as wires deliver it for the codec of t, into frame
 // data and finds the parameters inside, as [ParseSample] does, which it calls
 // for H264 and H265 with 4-byte lengths. For AV1 it is [CanonicalAV1] and
-// takes over a new sequence header; for VP8, VP9, MP3, MP2 and AC-3 the
+// takes over a new sequence header; for VP8, VP9, MJPEG, MP3, MP2 and AC-3 the
 // size or the rate in the frame's header; for the rest data stays as it is.
 // t needs no more than ID and Codec. t2 differs from t only where the
 // parameters do.
@@ -97,6 +97,8 @@ func ParseFrame(t *Track, data []byte) (t2 *Track, out []byte, key bool, err err
 			t2, err = t.withVP8(data)
 		case VP9:
 			t2, err = t.withVP9(data)
+		case MJPEG:
+			t2, err = t.withMJPEG(data)
 		case MP3, MP2:
 			t2, err = t.withMPEGAudio(data)
 		case AC3:

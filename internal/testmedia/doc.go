@@ -6,8 +6,8 @@
 //	for f := range s.Frames() { … }
 //
 // Equal streams yield equal frames. Every time is a whole number of
-// milliseconds, so that FLV carries it exactly. No decoder will show a picture;
-// parsers see what they would see in a real stream: NAL unit types, picture
-// order, frame types, Opus, MPEG audio and AC-3 headers, no start code inside
-// a NAL unit.
+// milliseconds, so that FLV carries it exactly. No decoder will show a picture,
+// but those of MJPEG, which are whole; parsers see what they would see in a
+// real stream: NAL unit types, picture order, frame types, Opus, MPEG audio and
+// AC-3 headers, no start code inside a NAL unit.
 package testmedia

@@ -28,6 +28,8 @@ func newHeaderWriter(t *codec.Track, n int) headerWriter {
 		return vp9Writer(pick(vp9Key1, vp9Key2))
 	case codec.VP8:
 		return vp8Writer(pick(vp8Key1, vp8Key2))
+	case codec.MJPEG:
+		return jpegWriter(t.Width, t.Height)
 	}
 	panic(fmt.Sprintf("testmedia: no pictures of %v", t.Codec))
 }

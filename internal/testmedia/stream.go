@@ -17,9 +17,9 @@ const (
 type Stream struct {
 	Video   codec.Codec   // codec.Opaque (zero) leaves video out; see [Track] for the codecs
 	Audio   codec.Codec   // codec.Opaque (zero) leaves audio out
-	Bitrate int           // of the video, bits per second; 0 means 2,000,000
+	Bitrate int           // of the video, bits per second; 0 means 2,000,000; pictures of MJPEG do not get below 15 KB
 	FPS     int           // frames per second; 0 means 25
-	GOP     time.Duration // between key frames; 0 means 2 s
+	GOP     time.Duration // between key frames; 0 means 2 s; with MJPEG each picture is one
 	BFrames int           // between reference frames; H264 and H265 only
 	Change  int           // GOPs after which the video parameters change to those of Track2, and back; 0 means never
 	Seed    uint64        // another payload for another seed

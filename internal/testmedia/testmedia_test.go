@@ -2,6 +2,8 @@ package testmedia_test
 
 import (
 	"bytes"
+	"image"
+	"image/jpeg"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +15,7 @@ import (
 )
 
 var (
-	videoCodecs = []codec.Codec{codec.H264, codec.H265, codec.AV1, codec.VP8, codec.VP9}
+	videoCodecs = []codec.Codec{codec.H264, codec.H265, codec.AV1, codec.VP8, codec.VP9, codec.MJPEG}
 	audioCodecs = []codec.Codec{codec.AAC, codec.Opus, codec.PCMA, codec.PCMU, codec.MP3, codec.MP2, codec.L16, codec.AC3}
 )
 
@@ -113,6 +115,9 @@ func TestTimes(t *testing.T) {
 func TestBitrate(t *testing.T) {
 	for _, c := range videoCodecs {
 		for _, bitrate := range []int{0, 500_000, 8_000_000} {
+			if c == codec.MJPEG && bitrate < 8_000_000 {
+				continue // pictures take more
+			}
 			sum := 0
 			for _, f := range (testmedia.Stream{Video: c, Bitrate: bitrate, BFrames: 1}).Take(10 * time.Second) {
 				sum += len(f.Data)
@@ -122,6 +127,21 @@ func TestBitrate(t *testing.T) {
 				want = 2_000_000
 			}
 			require.InEpsilon(t, want/8*10, sum, 0.03, "%v at %d", c, bitrate)
+		}
+	}
+}
+
+// Pictures decode, in the size and with the subsampling that JPEG over RTP has.
+func TestMJPEGDecodes(t *testing.T) {
+	for _, bitrate := range []int{1, 4_000_000, 12_000_000, 100_000_000} {
+		s := testmedia.Stream{Video: codec.MJPEG, Bitrate: bitrate, Change: 2}
+		for _, f := range s.Take(200 * time.Millisecond) {
+			m, err := jpeg.Decode(bytes.NewReader(f.Data))
+			require.NoError(t, err)
+			require.Equal(t, image.Rect(0, 0, f.Track.Width, f.Track.Height), m.Bounds())
+			require.Equal(t, image.YCbCrSubsampleRatio420, m.(*image.YCbCr).SubsampleRatio)
+			require.True(t, f.Key())
+			require.LessOrEqual(t, len(f.Data), max(bitrate/8/25, 16_000))
 		}
 	}
 }

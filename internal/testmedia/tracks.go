@@ -52,7 +52,7 @@ const (
 // Track returns a valid track with this ID: 1280x720 at 25 frames per second
 // of a video codec, without B frames, 48 kHz stereo of an audio codec, 8 kHz mono of G.711. It
 // panics for codecs it does not know: those outside H264, H265, AV1, VP8, VP9,
-// AAC, Opus, PCMA, PCMU, MP3, MP2, L16 and AC3.
+// MJPEG, AAC, Opus, PCMA, PCMU, MP3, MP2, L16 and AC3.
 func Track(id int, c codec.Codec) *codec.Track { return newTrack(id, c, 0, 0) }
 
 // Track2 returns a track of the same codec with other parameters: 640x360; AAC
@@ -90,8 +90,9 @@ func newTrack(id int, c codec.Codec, n, b int) *codec.Track {
 	case codec.AC3:
 		t, err = codec.NewAC3Track(id, pick(ac3Header1, ac3Header2))
 	case codec.L16:
-		rate := []int{48000, 44100}[n]
-		t = &codec.Track{ID: id, Codec: c, ClockRate: rate, SampleRate: rate, Channels: 2}
+		t = codec.NewL16Track(id, []int{48000, 44100}[n], 2)
+	case codec.MJPEG:
+		t, err = codec.NewMJPEGTrack(id, jpegHeader([]int{1280, 640}[n], []int{720, 360}[n]))
 	default:
 		panic(fmt.Sprintf("testmedia: no track of %v", c))
 	}

@@ -65,6 +65,9 @@ func newVideo(s Stream, p *payload) *video {
 		v.headers[i] = newHeaderWriter(t, i)
 	}
 	n := max(int(s.GOP.Seconds()*float64(s.FPS)+0.5), 1)
+	if s.Video == codec.MJPEG {
+		n = 1 // every picture is a key
+	}
 	v.gop = gopOf(n, s.BFrames)
 	total := 0
 	for _, p := range v.gop {
