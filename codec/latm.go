@@ -158,8 +158,9 @@ func (r *bitReader) bits(n int) []byte {
 }
 
 // sizeOfASC returns how many bits the AudioSpecificConfig has that r stands at
-// (ISO/IEC 14496-3, 1.6.2.1). Nothing announces SBR behind it, since where it
-// ends is not known otherwise.
+// (ISO/IEC 14496-3, 1.6.2.1). What announces SBR behind it is part of it, though
+// version 0 has no place for that: some encoders write it, and what would
+// be read instead is a frameLengthType that AAC does not have.
 func sizeOfASC(r bitReader) (int, error) {
 	start := r.pos
 	a := readASC(&r)
@@ -184,6 +185,16 @@ func sizeOfASC(r bitReader) (int, error) {
 	}
 	if r.over {
 		return 0, short("AudioSpecificConfig")
+	}
+	if end := r; r.u(11) == syncExtension && r.object() == aotSBR {
+		if r.flag() && r.u(4) == escapeRate {
+			r.u(24)
+		}
+		if r.over {
+			r = end
+		}
+	} else {
+		r = end
 	}
 	return r.pos - start, nil
 }

@@ -49,6 +49,8 @@ var streamMuxCases = []struct {
 	{"LC, 24 kHz mono", unhex("400026103fc0"), "1308", 24000, 1, 1},
 	{"cut behind AudioSpecificConfig", unhex("40002420"), "1210", 44100, 2, 1},
 	{"SBR", unhex("40005623101fe0"), "2b118800", 24000, 2, 1},
+	{"no SBR, said behind", unhex("40002420adca00"), "121056e500", 44100, 2, 1},
+	{"SBR, said behind", latm([2]uint32{0x1210, 16}, [2]uint32{0x2b7, 11}, [2]uint32{5, 5}, [2]uint32{1, 1}, [2]uint32{3, 4}, [2]uint32{0, 3}, [2]uint32{255, 8}, [2]uint32{0, 2}), "121056e598", 44100, 2, 1},
 	{"PS", unhex("4001d613101fe0"), "eb098800", 24000, 1, 1},
 	{"three frames", bitsOf([2]uint32{1, 2}, [2]uint32{2, 6}, [2]uint32{0, 7}, aacLC48, [2]uint32{0, 3}, [2]uint32{255, 8}, [2]uint32{0, 2}), "1190", 48000, 2, 3},
 	{"fixed length", latm(aacLC48, [2]uint32{1, 3}, [2]uint32{3, 9}, [2]uint32{0, 2}), "1190", 48000, 2, 1},
