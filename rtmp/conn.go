@@ -43,13 +43,12 @@ type conn struct {
 	cancel context.CancelFunc
 	buf    *buffers // nil before the handshake
 
-	in      *wire.Reader
-	peer    peer
-	out     []byte        // answers to be written
-	size    int           // of the chunks we send
-	until   time.Time     // when everything must have been said; zero: no limit
-	silence time.Duration // longest silence; 0: no limit
-	heard   time.Time     // when the deadline for that was last moved
+	in       *wire.Reader
+	peer     peer
+	out      []byte    // answers to be written
+	size     int       // of the chunks we send
+	until    time.Time // when everything must have been said; zero: no limit
+	patience listen.Patience
 
 	connected bool
 	streams   int // created
@@ -191,14 +190,7 @@ func (c *conn) shake() error {
 
 // Read reads from the peer, as long as it may be silent.
 func (c *conn) Read(b []byte) (int, error) {
-	if c.silence > 0 {
-		// Moving the deadline costs as much as a small read: it is done now and then.
-		if now := time.Now(); now.Sub(c.heard) > c.silence/64 {
-			c.heard = now
-			_ = c.nc.SetReadDeadline(now.Add(c.silence))
-		}
-	}
-	return c.nc.Read(b)
+	return c.patience.Read(c.nc, b)
 }
 
 // flush writes the answers.

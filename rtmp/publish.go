@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -61,9 +62,9 @@ func (c *conn) startPublishing(pub source.Publication, req *source.Request) erro
 	}
 	switch {
 	case v.ReadTimeout == 0:
-		c.silence = defaultReadTimeout
+		c.patience.Silence = defaultReadTimeout
 	case v.ReadTimeout > 0:
-		c.silence = v.ReadTimeout
+		c.patience.Silence = v.ReadTimeout
 	}
 	c.pub = &publisher{srv: v, ctx: c.ctx, pub: pub, req: req, began: time.Now()}
 	c.pub.demux.dropped = c.pub.drop
@@ -81,7 +82,7 @@ func (c *conn) startPublishing(pub source.Publication, req *source.Request) erro
 func (c *conn) unpublish() {
 	c.pub.end(errLeft)
 	c.pub = nil
-	c.silence, c.heard = 0, time.Time{}
+	c.patience = listen.Patience{}
 	c.limitTime()
 }
 

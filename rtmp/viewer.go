@@ -56,24 +56,12 @@ func (w *viewer) run() {
 	w.srv.Release(w.raw)
 }
 
-// read waits for what the viewer says. A goroutine of its own takes it in, so
-// that the stack of this one stays at the 2 KB it begins with: stacks that have
-// grown do not shrink, and this one is a quarter of what a viewer costs.
+// read waits for what the viewer says.
 func (w *viewer) read() error {
-	for {
-		n, err := w.nc.Read(w.buf[:])
-		if n > 0 {
-			w.unread = w.buf[:n]
-			taken := make(chan error)
-			go func() { taken <- w.srv.Guard(w.raw, w.take) }()
-			if err := <-taken; err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return w.srv.Hear(w.raw, w.nc, w.buf[:], func(b []byte) error {
+		w.unread = b
+		return w.take()
+	})
 }
 
 // take takes in what was read.

@@ -241,3 +241,58 @@ func TestCompute(t *testing.T) {
 		require.True(t, ran)
 	})
 }
+
+// TestPatience: who is silent for too long is given up, who speaks is not.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memnet.Pipe(1 << 10)
+		defer a.Close()
+		defer b.Close()
+		p := Patience{Silence: 10 * time.Second}
+		began := time.Now()
+		go func() {
+			for range 5 {
+				_, _ = a.Write([]byte{1})
+				time.Sleep(9 * time.Second)
+			}
+		}()
+		for range 5 {
+			_, err := p.Read(b, make([]byte, 1))
+			require.NoError(t, err)
+		}
+		_, err := p.Read(b, make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.InDelta(t, 46*time.Second, time.Since(began), float64(time.Second))
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestHear: what comes is handed over in order, until that fails or panics.
+func TestHear(t *testing.T) {
+	var said atomic.Value
+	session := func(v *Serving, nc net.Conn) {
+		defer v.Release(nc)
+		var all []byte
+		err := v.Hear(nc, nc, make([]byte, 2), func(b []byte) error {
+			all = append(all, b...)
+			switch {
+			case bytes.HasSuffix(all, []byte("end")):
+				return errors.New(string(all))
+			case bytes.HasSuffix(all, []byte("panic")):
+				panic("heard it")
+			}
+			return nil
+		})
+		said.Store(err.Error())
+	}
+	for _, c := range []struct{ say, want string }{{"this is the end", "this is the end"}, {"panic", ErrPanic.Error()}, {"and then", io.EOF.Error()}} {
+		s := &Server{}
+		serving(t, s, session, func(t *testing.T, ln *memnet.Listener, _ func()) {
+			nc := dial(t, ln)
+			_, _ = nc.Write([]byte(c.say))
+			synctest.Wait()
+			_ = nc.Close()
+		})
+		require.Equal(t, c.want, said.Load())
+	}
+}

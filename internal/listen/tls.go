@@ -52,6 +52,9 @@ func (g *gate) Read(b []byte) (int, error) {
 	return g.Conn.Read(b)
 }
 
+// NetConn returns the connection behind the gate.
+func (g *gate) NetConn() net.Conn { return g.Conn }
+
 // CloseWrite is what a TLS connection calls when it has said goodbye.
 func (g *gate) CloseWrite() error {
 	if c, ok := g.Conn.(interface{ CloseWrite() error }); ok {
