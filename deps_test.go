@@ -28,19 +28,27 @@ var mayImport = map[string]string{
 	"codec":  "github.com/bluenviron/mediacommon/v2",
 	"source": "codec",
 	"flv":    "codec source internal/amf internal/livehttp github.com/coder/websocket",
-	"rtmp":   "codec source flv internal/amf internal/limitlog rtmp/internal/handshake rtmp/internal/wire",
-	"player": "codec source flv rtmp internal/fileurl",
-	"pusher": "codec source flv rtmp internal/fileurl",
+	"rtmp":   "codec source flv internal/amf internal/listen rtmp/internal/handshake rtmp/internal/wire",
+	"rtsp":   "codec source internal/limitlog internal/listen internal/rtp internal/udp rtsp/internal/auth rtsp/internal/tunnel rtsp/internal/wire",
+	"player": "codec source flv rtmp rtsp internal/fileurl",
+	"pusher": "codec source flv rtmp rtsp internal/fileurl",
 
 	"rtmp/internal/handshake": "",
 	"rtmp/internal/wire":      "internal/amf",
+
+	"rtsp/internal/auth":   "source",
+	"rtsp/internal/tunnel": "rtsp/internal/wire",
+	"rtsp/internal/wire":   "",
 
 	"internal/amf":       "",
 	"internal/e2e":       "*",
 	"internal/fileurl":   "source",
 	"internal/limitlog":  "",
+	"internal/listen":    "internal/limitlog",
 	"internal/livehttp":  "source internal/limitlog",
 	"internal/memnet":    "",
+	"internal/rtp":       "codec",
+	"internal/udp":       "golang.org/x/net golang.org/x/sys",
 	"internal/testmedia": "codec github.com/bluenviron/mediacommon/v2",
 
 	"bench/...":    "*",
@@ -52,6 +60,7 @@ var mayImport = map[string]string{
 const testsMayImport = `codec source internal/memnet internal/testmedia
 	github.com/stretchr/testify pgregory.net/rapid go.uber.org/goleak
 	github.com/bluenviron/mediacommon/v2 github.com/bluenviron/gortmplib
+	github.com/bluenviron/gortsplib/v5 github.com/pion/rtp github.com/pion/rtcp
 	github.com/coder/websocket github.com/deepch/vdk`
 
 // forbidden are packages that nobody may import, not even tests: they pull in

@@ -1,6 +1,7 @@
 package player
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -29,6 +31,8 @@ type origin struct {
 	hub       *source.Hub
 	rtmp      string // host:port
 	rtmps     string
+	rtsp      string
+	rtsps     string
 	http, tls *httptest.Server
 	stop      func() // ends it, without goodbye
 }
@@ -41,17 +45,21 @@ func startOrigin(t *testing.T, addr string) *origin {
 	o.http, o.tls = httptest.NewServer(live), httptest.NewTLSServer(live)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	serve := func(s *rtmp.Server, addr string) string {
+	serve := func(serve func(context.Context, net.Listener) error, addr string) string {
 		ln, err := net.Listen("tcp", addr)
 		require.NoError(t, err)
-		running.Go(func() { s.Serve(ctx, ln) })
+		running.Go(func() { serve(ctx, ln) })
 		return ln.Addr().String()
 	}
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	o.rtmp = serve(&rtmp.Server{Handler: o.hub}, addr)
-	o.rtmps = serve(&rtmp.Server{Handler: o.hub, TLSConfig: &tls.Config{Certificates: o.tls.TLS.Certificates}}, "127.0.0.1:0")
+	const anywhere = "127.0.0.1:0"
+	secure := &tls.Config{Certificates: o.tls.TLS.Certificates}
+	o.rtmp = serve((&rtmp.Server{Handler: o.hub}).Serve, addr)
+	o.rtmps = serve((&rtmp.Server{Handler: o.hub, TLSConfig: secure}).Serve, anywhere)
+	o.rtsp = serve((&rtsp.Server{Handler: o.hub}).Serve, anywhere)
+	o.rtsps = serve((&rtsp.Server{Handler: o.hub, TLSConfig: secure}).Serve, anywhere)
 	o.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
@@ -123,4 +131,32 @@ func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// requireFilm requires that fs are frames of film in a row, with audio and video
+// as far apart as there.
+func requireFilm(t *testing.T, fs []*codec.Frame) {
+	t.Helper()
+	apart := map[codec.Kind]time.Duration{} // how much later than in film
+	all := map[codec.Kind][]*codec.Frame{}
+	for _, f := range film.Take(30 * time.Second) {
+		all[f.Track.Kind()] = append(all[f.Track.Kind()], f)
+	}
+	for _, f := range fs {
+		k := f.Track.Kind()
+		want := all[k]
+		_, begun := apart[k]
+		if !begun {
+			for len(want) > 0 && !bytes.Equal(want[0].Data, f.Data) {
+				want = want[1:]
+			}
+			require.NotEmpty(t, want, "%v %v is not in the film", k, f.DTS)
+			apart[k] = f.PTS - want[0].PTS
+		}
+		require.Equal(t, want[0].Data, f.Data, "%v %v", k, f.DTS)
+		require.InDelta(t, want[0].PTS+apart[k], f.PTS, float64(2*time.Millisecond))
+		require.InDelta(t, want[0].PTS-want[0].DTS, f.PTS-f.DTS, float64(2*time.Millisecond))
+		all[k] = want[1:]
+	}
+	require.InDelta(t, apart[codec.KindVideo], apart[codec.KindAudio], float64(20*time.Millisecond))
 }

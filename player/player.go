@@ -9,6 +9,7 @@
 // A [Client] has the options: deadlines, TLS, reconnecting. [Source] is the
 // form a hub's OnMiss wants.
 //
+//	rtsp://  rtsps://                      a stream of an RTSP server, or a camera
 //	rtmp://  rtmps://                      a stream of an RTMP server
 //	http://  https://  ws://  wss://       a live FLV stream
 //	file:///path/to/a.flv  path/to/a.flv   an FLV file
@@ -18,9 +19,12 @@
 // strangers should look at their scheme first: a file is opened by whoever runs
 // the program.
 //
+// RTSP has several ways for the media: Transport says which. By default UDP is
+// tried, and TCP where nothing comes by UDP.
+//
 // The package starts no goroutines. Reading: player.go (a scheme's client),
-// file.go (files),
-// http.go (FLV over HTTP and WebSocket), sniff.go (what it is instead).
+// file.go (files), http.go (FLV over HTTP and WebSocket), sniff.go (what it is
+// instead).
 package player
 
 import (
@@ -34,6 +38,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -48,13 +53,14 @@ func Source(url string) source.Source { return (&Client{}).Source(url) }
 // A Client opens streams. The zero value is ready for use; fields must not
 // change once it was used. Several goroutines may use it.
 type Client struct {
-	Timeout     time.Duration // until the server agrees and the tracks are known; 0 means 10 s by RTMP, and by HTTP that ReadTimeout counts
-	ReadTimeout time.Duration // longest silence of the server; 0 means 5 s by RTMP, 15 s by HTTP, negative no limit
-	TLSConfig   *tls.Config   // of rtmps, https and wss; nil is the default configuration
-	Header      http.Header   // added to HTTP and WebSocket requests
-	Logger      *slog.Logger  // what cannot be parsed; nil discards
+	Timeout     time.Duration  // until the server agrees and the tracks are known; 0 means 10 s by RTSP and RTMP, and by HTTP that ReadTimeout counts
+	ReadTimeout time.Duration  // longest silence of the server; 0 means 5 s by RTSP and RTMP, 15 s by HTTP, negative no limit
+	TLSConfig   *tls.Config    // of rtsps, rtmps, https and wss; nil is the default configuration
+	Transport   rtsp.Transport // of RTSP; zero tries UDP and then TCP
+	Header      http.Header    // added to HTTP and WebSocket requests
+	Logger      *slog.Logger   // what cannot be parsed; nil discards
 
-	// Dial connects; nil means a net.Dialer.
+	// Dial connects by TCP; nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Retry opens a stream again when it fails or ends, as source.Retry does.
@@ -66,7 +72,7 @@ type Client struct {
 }
 
 // schemes is what a URL can begin with.
-const schemes = "rtmp, rtmps, http, https, ws, wss, file, or a path"
+const schemes = "rtsp, rtsps, rtmp, rtmps, http, https, ws, wss, file, or a path"
 
 // Source returns a Source that opens url, each time anew.
 func (c *Client) Source(url string) source.Source {
@@ -76,6 +82,10 @@ func (c *Client) Source(url string) source.Source {
 	}
 	var open func(context.Context, string) (source.Reader, error)
 	switch scheme {
+	case "rtsp", "rtsps":
+		open = (&rtsp.Client{
+			Transport: c.Transport, TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, ReadTimeout: c.ReadTimeout, Logger: c.Logger,
+		}).Open
 	case "rtmp", "rtmps":
 		open = (&rtmp.Client{
 			TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, ReadTimeout: c.ReadTimeout, Logger: c.Logger,

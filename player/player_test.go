@@ -21,6 +21,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -104,6 +105,8 @@ func TestOpenLive(t *testing.T) {
 	}
 	plain, secure := strings.TrimPrefix(o.http.URL, "http://"), strings.TrimPrefix(o.tls.URL, "https://")
 	urls := []string{
+		"rtsp://" + o.rtsp + "/live/cam",
+		"rtsps://" + o.rtsps + "/live/cam",
 		"rtmp://" + o.rtmp + "/live/cam",
 		"RTMP://" + o.rtmp + "/live/cam",
 		"rtmps://" + o.rtmps + "/live/cam",
@@ -129,6 +132,51 @@ func TestOpenLive(t *testing.T) {
 		})
 	}
 	require.EqualValues(t, len(urls), dialed.Load(), "the client's own Dial is used")
+}
+
+// The transport of RTSP can be chosen, and is used.
+func TestOpenRTSP(t *testing.T) {
+	o := startOrigin(t, "")
+	publish(t, "rtmp://"+o.rtmp+"/live/cam", film)
+	for transport, dials := range map[rtsp.Transport]int32{rtsp.TransportTCP: 1, rtsp.TransportUDP: 1, rtsp.TransportHTTP: 2} {
+		t.Run(transport.String(), func(t *testing.T) {
+			var dialed atomic.Int32
+			c := &Client{Transport: transport, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialed.Add(1)
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			}}
+			r, err := c.Open(soon(t), "rtsp://"+o.rtsp+"/live/cam")
+			require.NoError(t, err)
+			defer r.Close()
+			require.Equal(t, dials, dialed.Load())
+			for range 20 {
+				_, err := r.ReadFrame(soon(t))
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+// A hub gets what it has not from another server's RTSP, and gives it out by RTMP
+// and RTSP: frame by frame, with audio and video as far apart as they were.
+func TestPullRTSP(t *testing.T) {
+	first, edge := startOrigin(t, ""), startOrigin(t, "")
+	publish(t, "rtmp://"+first.rtmp+"/live/cam", film)
+	edge.hub.OnMiss = func(_ context.Context, r *source.Request) (source.Source, error) {
+		return (&Client{Transport: rtsp.TransportTCP}).Source("rtsp://" + first.rtsp + "/live/" + r.Key.Stream), nil
+	}
+	for _, u := range []string{"rtmp://" + edge.rtmp + "/live/cam", "rtsp://" + edge.rtsp + "/live/cam"} {
+		r, err := Open(soon(t), u)
+		require.NoError(t, err)
+		var got []*codec.Frame
+		for len(got) < 60 {
+			f, err := r.ReadFrame(soon(t))
+			require.NoError(t, err)
+			got = append(got, f)
+		}
+		require.NoError(t, r.Close())
+		requireFilm(t, got)
+	}
 }
 
 func TestOpenHTTPRefusals(t *testing.T) {
@@ -176,7 +224,7 @@ func TestOpenHTTPRefusals(t *testing.T) {
 // A URL that cannot work is not tried again.
 func TestOpenBadURL(t *testing.T) {
 	c := &Client{Retry: &source.Backoff{}}
-	for _, u := range []string{"rtmp://127.0.0.1", "rtmp://127.0.0.1/live", "rtmps:///live/cam", "http:///live/cam.flv", "ws://%zz/"} {
+	for _, u := range []string{"rtsp:///live/cam", "rtmp://127.0.0.1", "rtmp://127.0.0.1/live", "rtmps:///live/cam", "http:///live/cam.flv", "ws://%zz/"} {
 		_, err := c.Open(soon(t), u)
 		require.ErrorIs(t, err, source.ErrBadKey, u)
 	}

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -41,6 +43,37 @@ func startServer(t *testing.T, addr string, conf *tls.Config) (at string, stop f
 	})
 	t.Cleanup(stop)
 	return ln.Addr().String(), stop
+}
+
+// A relay is a hub with an RTSP and an RTMP server.
+type relay struct {
+	hub        *source.Hub
+	rtsp, rtmp string // URLs of the app "live"
+}
+
+// startRelay starts a relay, by TLS too if conf is not nil, until the test ends.
+func startRelay(t *testing.T, conf *tls.Config) *relay {
+	r := &relay{hub: &source.Hub{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	serve := func(serve func(context.Context, net.Listener) error) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		running.Go(func() { serve(ctx, ln) })
+		return "://" + ln.Addr().String() + "/live/"
+	}
+	scheme := ""
+	if conf != nil {
+		scheme = "s"
+	}
+	r.rtsp = "rtsp" + scheme + serve((&rtsp.Server{Handler: r.hub, TLSConfig: conf}).Serve)
+	r.rtmp = "rtmp" + scheme + serve((&rtmp.Server{Handler: r.hub, TLSConfig: conf}).Serve)
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		r.hub.Close()
+	})
+	return r
 }
 
 // certificate returns configurations for a TLS server and a client that trusts
@@ -73,4 +106,32 @@ func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// requireFilm requires that fs are frames of film in a row, with audio and video
+// as far apart as there.
+func requireFilm(t *testing.T, fs []*codec.Frame) {
+	t.Helper()
+	apart := map[codec.Kind]time.Duration{} // how much later than in film
+	all := map[codec.Kind][]*codec.Frame{}
+	for _, f := range film.Take(time.Minute) {
+		all[f.Track.Kind()] = append(all[f.Track.Kind()], f)
+	}
+	for _, f := range fs {
+		k := f.Track.Kind()
+		want := all[k]
+		_, begun := apart[k]
+		if !begun {
+			for len(want) > 0 && !bytes.Equal(want[0].Data, f.Data) {
+				want = want[1:]
+			}
+			require.NotEmpty(t, want, "%v %v is not in the film", k, f.DTS)
+			apart[k] = f.PTS - want[0].PTS
+		}
+		require.Equal(t, want[0].Data, f.Data, "%v %v", k, f.DTS)
+		require.InDelta(t, want[0].PTS+apart[k], f.PTS, float64(5*time.Millisecond))
+		require.InDelta(t, want[0].PTS-want[0].DTS, f.PTS-f.DTS, float64(5*time.Millisecond))
+		all[k] = want[1:]
+	}
+	require.InDelta(t, apart[codec.KindVideo], apart[codec.KindAudio], float64(20*time.Millisecond))
 }

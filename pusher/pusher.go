@@ -12,9 +12,10 @@
 //	film := (&player.Client{Paced: true}).Source("a.flv")
 //	err := pusher.Push(ctx, pusher.Sink("rtmp://example.com/live/cam"), film)
 //
-// A [Client] has the options: deadlines, TLS, the codec ids, reconnecting.
-// [Sink] is what can be created several times.
+// A [Client] has the options: deadlines, TLS, the transport of RTSP, the codec ids,
+// reconnecting. [Sink] is what can be created several times.
 //
+//	rtsp://  rtsps://                      publishes at an RTSP server
 //	rtmp://  rtmps://                      publishes at an RTMP server
 //	file:///path/to/a.flv  path/to/a.flv   writes an FLV file; one that exists is replaced
 //
@@ -34,6 +35,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -48,12 +50,13 @@ func Sink(url string) source.Sink { return (&Client{}).Sink(url) }
 // A Client publishes streams. The zero value is ready for use; fields must not
 // change once it was used. Several goroutines may use it.
 type Client struct {
-	Timeout   time.Duration // until the server agrees, and of each write; 0 means 10 s
-	TLSConfig *tls.Config   // of rtmps; nil is the default configuration
-	Form      flv.Form      // how codecs are coded that FLV has no id for
-	Logger    *slog.Logger  // tracks that cannot be sent; nil discards
+	Timeout   time.Duration  // until the server agrees, and of each write; 0 means 10 s
+	TLSConfig *tls.Config    // of rtsps and rtmps; nil is the default configuration
+	Transport rtsp.Transport // of RTSP; zero tries UDP and then TCP
+	Form      flv.Form       // of RTMP and files: how codecs are coded that FLV has no id for
+	Logger    *slog.Logger   // tracks that cannot be sent; nil discards
 
-	// Dial connects; nil means a net.Dialer.
+	// Dial connects by TCP; nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Retry publishes again when that fails, as source.RetrySink does. nil: it
@@ -62,7 +65,7 @@ type Client struct {
 }
 
 // schemes is what a URL can begin with.
-const schemes = "rtmp, rtmps, file, or a path"
+const schemes = "rtsp, rtsps, rtmp, rtmps, file, or a path"
 
 // Sink returns a Sink that writes to url.
 func (c *Client) Sink(url string) source.Sink {
@@ -74,6 +77,10 @@ func (c *Client) Sink(url string) source.Sink {
 	}
 	var create func(context.Context, string, []*codec.Track) (source.Writer, error)
 	switch scheme {
+	case "rtsp", "rtsps":
+		create = (&rtsp.Client{
+			Transport: c.Transport, TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, Logger: c.Logger,
+		}).Create
 	case "rtmp", "rtmps":
 		create = (&rtmp.Client{
 			TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, Form: c.Form, Logger: c.Logger,

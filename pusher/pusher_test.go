@@ -21,6 +21,7 @@ import (
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -96,6 +97,7 @@ func TestCreateRefusals(t *testing.T) {
 		{filepath.Join(t.TempDir(), "a.MP4"), source.ErrUnsupported},
 		{filepath.Join(t.TempDir(), "none", "a.flv"), fs.ErrNotExist},
 		{"rtmp://127.0.0.1/live", source.ErrBadKey},
+		{"rtsp:///live/cam", source.ErrBadKey},
 	} {
 		for _, client := range []Client{{}, {Retry: &source.Backoff{}}} { // with Retry: at once, too
 			_, err := client.Create(soon(t), c.url, film.Tracks())
@@ -133,6 +135,77 @@ func TestPushRTMP(t *testing.T) {
 		require.NoError(t, r.Close())
 		require.EqualValues(t, 1, dialed.Load(), "the client's own Dial is used")
 	}
+}
+
+// The same by RTSP, by every transport that publishing has.
+func TestPushRTSP(t *testing.T) {
+	serverTLS, clientTLS := certificate(t)
+	plain, secure := startRelay(t, nil), startRelay(t, serverTLS)
+	for _, c := range []struct {
+		transport rtsp.Transport
+		url       string
+	}{
+		{rtsp.TransportAuto, plain.rtsp},
+		{rtsp.TransportTCP, plain.rtsp},
+		{rtsp.TransportUDP, plain.rtsp},
+		{rtsp.TransportHTTP, plain.rtsp},
+		{rtsp.TransportAuto, secure.rtsp},
+	} {
+		t.Run(c.transport.String()+" "+c.url[:5], func(t *testing.T) {
+			u := c.url + c.transport.String()
+			ctx, cancel := context.WithCancel(soon(t))
+			var pushing sync.WaitGroup
+			sink := (&Client{Transport: c.transport, TLSConfig: clientTLS}).Sink(u)
+			pushing.Go(func() { _ = Push(ctx, sink, projector(film, 0)) })
+			r, err := (&rtsp.Client{Transport: rtsp.TransportTCP, TLSConfig: clientTLS}).Open(soon(t), u)
+			require.NoError(t, err)
+			requireFilm(t, readSome(t, r, 40))
+			cancel()
+			pushing.Wait()
+			require.NoError(t, r.Close())
+		})
+	}
+}
+
+// A stream goes through three servers: published by RTSP, pushed on by RTMP and
+// from there by RTSP again. What comes out is what went in, audio and video as
+// far apart as they were; its end comes through, too.
+func TestPushChain(t *testing.T) {
+	relays := []*relay{startRelay(t, nil), startRelay(t, nil), startRelay(t, nil)}
+	tcp := &rtsp.Client{Transport: rtsp.TransportTCP}
+	sources := []source.Source{
+		projector(film, 4*time.Second),
+		source.SourceFunc(func(ctx context.Context) (source.Reader, error) { return tcp.Open(ctx, relays[0].rtsp+"cam") }),
+		source.SourceFunc(func(ctx context.Context) (source.Reader, error) { return rtmp.Open(ctx, relays[1].rtmp+"cam") }),
+	}
+	var pushing sync.WaitGroup
+	for i, u := range []string{relays[0].rtsp, relays[1].rtmp, relays[2].rtsp} {
+		sink := (&Client{Transport: rtsp.TransportTCP}).Sink(u + "cam")
+		pushing.Go(func() { require.NoError(t, Push(soon(t), sink, sources[i])) })
+	}
+	r, err := tcp.Open(soon(t), relays[2].rtsp+"cam")
+	require.NoError(t, err)
+	defer r.Close()
+	var got []*codec.Frame
+	for f, err := range source.Frames(soon(t), r) {
+		require.NoError(t, err)
+		got = append(got, f)
+	}
+	require.Greater(t, len(got), 100)
+	requireFilm(t, got)
+	pushing.Wait()
+}
+
+// readSome reads n frames.
+func readSome(t *testing.T, r source.Reader, n int) []*codec.Frame {
+	t.Helper()
+	var fs []*codec.Frame
+	for len(fs) < n {
+		f, err := r.ReadFrame(soon(t))
+		require.NoError(t, err)
+		fs = append(fs, f)
+	}
+	return fs
 }
 
 // A source that ends ends its viewers gracefully.

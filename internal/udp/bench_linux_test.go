@@ -1,0 +1,3 @@
+package udp
+
+func (c *Conn) withoutSegments() { c.fast.each.Store(true) }

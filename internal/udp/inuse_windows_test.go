@@ -1,0 +1,5 @@
+package udp
+
+import "golang.org/x/sys/windows"
+
+const errInUse = windows.WSAEADDRINUSE
