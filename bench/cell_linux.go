@@ -13,7 +13,7 @@ import (
 // A subject is a server that is measured.
 type subject interface {
 	PID() int
-	Addrs() (map[string]string, error) // host:port by protocol; publishers go to crowd.RTMP
+	Addrs() (map[string]string, error) // host:port by protocol
 	Close() error
 }
 
@@ -32,7 +32,7 @@ func (c cell) start() (subject, error) {
 	case subjectNginx:
 		return startNginx()
 	case subjectFloor:
-		ch, err := child.Start("floor", c.Merge.String())
+		ch, err := child.Start("floor", c.Protocol, c.Merge.String())
 		return childSubject{ch}, err
 	}
 	ch, err := child.Start("server", c.Merge.String())
@@ -100,11 +100,11 @@ func (s *stage) target(c cell) crowd.Target {
 }
 
 // startPublishers starts n publishers and waits until the server has a GOP.
-func (s *stage) startPublishers(n int, o options) error {
+func (s *stage) startPublishers(protocol string, n int, o options) error {
 	if s.publish == nil {
 		return nil
 	}
-	err := s.publish.Call("publish", publishArgs{Addr: s.addrs[crowd.RTMP], N: n, GOP: gop, Apart: o.apart}, nil)
+	err := s.publish.Call("publish", publishArgs{Protocol: protocol, Addr: s.addrs[protocol], N: n, GOP: gop, Apart: o.apart}, nil)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func measureViewers(c cell, o options) (r result, err error) {
 		return r, err
 	}
 	defer s.close()
-	if err := s.startPublishers(1, o); err != nil {
+	if err := s.startPublishers(crowd.RTMP, 1, o); err != nil {
 		return r, err
 	}
 	pid := s.subject.PID()
@@ -233,7 +233,7 @@ func measurePublishers(c cell, o options) (r result, err error) {
 	if r.RSSBefore, err = proc.RSS(pid); err != nil {
 		return r, err
 	}
-	if err := s.startPublishers(c.N, o); err != nil {
+	if err := s.startPublishers(c.Protocol, c.N, o); err != nil {
 		return r, err
 	}
 	time.Sleep(gop) // until all rings are full
@@ -268,7 +268,7 @@ func measureJoins(c cell, o options) (j crowd.Joins, err error) {
 		return j, err
 	}
 	defer s.close()
-	if err := s.startPublishers(1, o); err != nil {
+	if err := s.startPublishers(crowd.RTMP, 1, o); err != nil {
 		return j, err
 	}
 	// The pause lets them come at all places of the GOP.

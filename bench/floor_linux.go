@@ -11,16 +11,22 @@ import (
 )
 
 // floorMain is the process that is the floor.
-func floorMain(merge time.Duration) error {
+func floorMain(protocol string, merge time.Duration) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	f := floor.Start(ln, merge)
+	var f *floor.Floor
+	switch protocol {
+	case crowd.PlainUDP, crowd.PlainSendto:
+		f = floor.StartUDP(ln, protocol == crowd.PlainUDP)
+	default:
+		f = floor.Start(ln, merge)
+	}
 	defer f.Close()
 	return child.Methods{
 		"addrs": child.Func(func(struct{}) (map[string]string, error) {
-			return map[string]string{crowd.Plain: ln.Addr().String()}, nil
+			return map[string]string{protocol: ln.Addr().String()}, nil
 		}),
 	}.Serve(os.Stdin, os.Stdout)
 }

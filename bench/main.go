@@ -2,14 +2,16 @@
 // viewers, next to the least it could cost on the same machine in the same
 // minute.
 //
-//	go run ./bench            everything, about 15 minutes
-//	go run ./bench -quick     a short version
-//	go run ./bench -h         what can be chosen
+//	go run ./bench                 everything, about 20 minutes
+//	go run ./bench -quick          a short version
+//	go run ./bench -only rtsp      one protocol
+//	go run ./bench -h              what can be chosen
 //
 // It starts the server in a process of its own, publishes a generated stream of
 // 2 Mbit/s to it by RTMP from a second one, and attaches N viewers by RTMP,
-// HTTP-FLV and WebSocket-FLV in a third. The floor is a program that writes the
-// same bytes in the same batches to N plain sockets and does nothing else.
+// HTTP-FLV, WebSocket-FLV and RTSP, over TCP and UDP, in a third. The floor is a
+// program that writes the same bytes in the same batches to N plain sockets and
+// does nothing else.
 // nginx with its RTMP module is measured the same way where it is installed.
 // README.md here has a table of results and says how to read it.
 //

@@ -21,22 +21,58 @@ type options struct {
 	repeat    int
 	probes    int
 	apart     bool
-	only      map[string]bool // nil: all
+	only      map[string]bool // parts; empty: all
 	markdown  string
 	profile   string
 	command   string
 }
 
+// parts and protocols are what a run consists of.
+func parts() []string { return []string{"floor", "server", "nginx", "publishers", "join"} }
+
+func protocols() []string {
+	return []string{crowd.RTMP, crowd.FLV, crowd.WS, crowd.RTSP, crowd.RTSPUDP}
+}
+
+// choose takes what -only says. Where it names no part, or no protocol, all are
+// chosen.
+func (o *options) choose(only string) error {
+	o.only = map[string]bool{}
+	for s := range strings.SplitSeq(only, ",") {
+		switch {
+		case s == "":
+		case slices.Contains(parts(), s):
+			o.only[s] = true
+		case slices.Contains(protocols(), s):
+			o.protocols = append(o.protocols, s)
+		default:
+			return fmt.Errorf("-only: %q is neither a part nor a protocol", s)
+		}
+	}
+	if o.protocols == nil {
+		o.protocols = protocols()
+	}
+	return nil
+}
+
 // does reports whether part was chosen.
-func (o options) does(part string) bool { return o.only == nil || o.only[part] }
+func (o options) does(part string) bool { return len(o.only) == 0 || o.only[part] }
+
+// speaks reports whether one of the protocols was chosen.
+func (o options) speaks(protocols ...string) bool {
+	return slices.ContainsFunc(protocols, func(p string) bool { return slices.Contains(o.protocols, p) })
+}
+
+// maxUDP is the largest number of viewers by UDP that is measured: each of them
+// has four ports, and the server four for him.
+const maxUDP = 1000
 
 // parse reads the command line.
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	viewers := f.String("n", "100,500,1000,3000", "numbers of `viewers`")
 	modes := f.String("modes", "0,100ms", "merge `windows`; 0 is a batch per video frame")
-	protocols := f.String("protocols", "rtmp,flv,ws", "`protocols` of the viewers")
-	only := f.String("only", "", "of floor, server, nginx, publishers, join only these `parts`")
+	only := f.String("only", "", "only these of the `parts` "+strings.Join(parts(), ", ")+", or of the protocols "+strings.Join(protocols(), ", "))
 	quick := f.Bool("quick", false, "fewer and shorter measurements")
 	f.DurationVar(&o.duration, "duration", 3*time.Second, "length of each measurement")
 	f.IntVar(&o.repeat, "repeat", 3, "how often everything is measured; the median counts")
@@ -75,20 +111,8 @@ func parse(args []string) (o options, err error) {
 		}
 		o.modes = append(o.modes, d)
 	}
-	for s := range strings.SplitSeq(*protocols, ",") {
-		if !slices.Contains([]string{crowd.RTMP, crowd.FLV, crowd.WS}, s) {
-			return o, fmt.Errorf("-protocols: %q is none of rtmp, flv, ws", s)
-		}
-		o.protocols = append(o.protocols, s)
-	}
-	if *only != "" {
-		o.only = map[string]bool{}
-		for s := range strings.SplitSeq(*only, ",") {
-			if !slices.Contains([]string{"floor", "server", "nginx", "publishers", "join"}, s) {
-				return o, fmt.Errorf("-only: %q is no part", s)
-			}
-			o.only[s] = true
-		}
+	if err := o.choose(*only); err != nil {
+		return o, err
 	}
 	if o.repeat < 1 || o.duration <= 0 || o.probes < 1 {
 		return o, errors.New("-repeat, -duration and -probes must be positive")
@@ -101,18 +125,38 @@ func parse(args []string) (o options, err error) {
 func (o options) viewerCells(nginx bool) (cells []cell) {
 	for _, n := range o.viewers {
 		for _, merge := range o.modes {
-			if o.does("floor") {
-				cells = append(cells, cell{subjectFloor, crowd.Plain, n, merge})
-			}
-			if o.does("server") {
-				for _, p := range o.protocols {
-					cells = append(cells, cell{subjectServer, p, n, merge})
-				}
-			}
-			if o.does("nginx") && nginx && merge == 0 {
-				cells = append(cells, cell{subjectNginx, crowd.RTMP, n, 0})
+			cells = append(cells, o.tcpCells(n, merge, nginx)...)
+			if merge == 0 && n <= maxUDP && o.speaks(crowd.RTSPUDP) {
+				cells = append(cells, o.udpCells(n)...)
 			}
 		}
+	}
+	return cells
+}
+
+// tcpCells returns what n viewers are attached to by TCP.
+func (o options) tcpCells(n int, merge time.Duration, nginx bool) (cells []cell) {
+	if o.does("floor") && o.speaks(crowd.RTMP, crowd.FLV, crowd.WS, crowd.RTSP) {
+		cells = append(cells, cell{subjectFloor, crowd.Plain, n, merge})
+	}
+	for _, p := range o.protocols {
+		if o.does("server") && p != crowd.RTSPUDP {
+			cells = append(cells, cell{subjectServer, p, n, merge})
+		}
+	}
+	if nginx && merge == 0 && o.does("nginx") && o.speaks(crowd.RTMP, crowd.FLV, crowd.WS) {
+		cells = append(cells, cell{subjectNginx, crowd.RTMP, n, 0})
+	}
+	return cells
+}
+
+// udpCells returns what n viewers are attached to by UDP, where nothing is merged.
+func (o options) udpCells(n int) (cells []cell) {
+	if o.does("floor") {
+		cells = append(cells, cell{subjectFloor, crowd.PlainUDP, n, 0}, cell{subjectFloor, crowd.PlainSendto, n, 0})
+	}
+	if o.does("server") {
+		cells = append(cells, cell{subjectServer, crowd.RTSPUDP, n, 0})
 	}
 	return cells
 }
@@ -123,10 +167,15 @@ func (o options) publisherCells(nginx bool) (cells []cell) {
 		return nil
 	}
 	for _, n := range []int{1, 100} {
-		cells = append(cells, cell{subjectServer, crowd.RTMP, n, 0})
-		if nginx && o.does("nginx") {
+		if o.speaks(crowd.RTMP) {
+			cells = append(cells, cell{subjectServer, crowd.RTMP, n, 0})
+		}
+		if nginx && o.does("nginx") && o.speaks(crowd.RTMP) {
 			cells = append(cells, cell{subjectNginx, crowd.RTMP, n, 0})
 		}
+	}
+	if o.speaks(crowd.RTSP) {
+		cells = append(cells, cell{subjectServer, crowd.RTSP, 100, 0})
 	}
 	return cells
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-n", "5,6", "-modes", "0,300ms", "-protocols", "rtmp,ws", "-only", "floor,server"})
+	o, err := parse([]string{"-n", "5,6", "-modes", "0,300ms", "-only", "floor,server,rtmp,ws"})
 	require.NoError(t, err)
 	require.Equal(t, []int{5, 6}, o.viewers)
 	require.Equal(t, []time.Duration{0, 300 * time.Millisecond}, o.modes)
@@ -28,11 +28,44 @@ func TestParse(t *testing.T) {
 	require.Contains(t, o.viewerCells(true), cell{subjectNginx, crowd.RTMP, 500, 0})
 	require.NotContains(t, o.viewerCells(false), cell{subjectNginx, crowd.RTMP, 500, 0})
 
+	o, err = parse([]string{"-n", "100,1000,3000", "-only", "rtsp-udp"})
+	require.NoError(t, err)
+	require.Equal(t, []cell{
+		{subjectFloor, crowd.PlainUDP, 100, 0},
+		{subjectFloor, crowd.PlainSendto, 100, 0},
+		{subjectServer, crowd.RTSPUDP, 100, 0},
+		{subjectFloor, crowd.PlainUDP, 1000, 0},
+		{subjectFloor, crowd.PlainSendto, 1000, 0},
+		{subjectServer, crowd.RTSPUDP, 1000, 0},
+	}, o.viewerCells(true))
+	require.Empty(t, o.publisherCells(true))
+	require.Equal(t, []cell{{subjectServer, crowd.RTSPUDP, 200, 0}}, o.joinCells())
+
+	o, err = parse([]string{"-n", "3000", "-modes", "100ms", "-only", "rtsp,server,publishers"})
+	require.NoError(t, err)
+	require.Equal(t, []cell{{subjectServer, crowd.RTSP, 3000, 100 * time.Millisecond}}, o.viewerCells(true))
+	require.Equal(t, []cell{{subjectServer, crowd.RTSP, 100, 0}}, o.publisherCells(true))
+
 	for _, bad := range [][]string{
-		{"-n", "x"}, {"-n", "0"}, {"-modes", "1"}, {"-protocols", "hls"}, {"-only", "x"}, {"-repeat", "0"}, {"-probes", "0"}, {"-what"},
+		{"-n", "x"}, {"-n", "0"}, {"-modes", "1"}, {"-only", "x"}, {"-repeat", "0"}, {"-probes", "0"}, {"-what"},
 	} {
 		_, err := parse(bad)
 		require.Error(t, err, bad)
+	}
+}
+
+// TestNames tells all that is measured apart, and finds what it is compared to.
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	cells := options{viewers: []int{100}, modes: []time.Duration{0}, protocols: protocols()}.viewerCells(true)
+	for _, c := range cells {
+		require.NotEmpty(t, c.name())
+		seen[c.name()] = true
+	}
+	require.Len(t, seen, len(cells))
+	for _, c := range cells {
+		require.Equal(t, c.udp(), floorOf(c).udp())
+		require.Contains(t, cells, floorOf(c))
 	}
 }
 

@@ -102,9 +102,29 @@ func sum(rounds []round, c cell, f func(result) int) (n int) {
 	return n
 }
 
-// floorOf and nginxOf return the cells that c is compared to.
-func floorOf(c cell) cell { return cell{subjectFloor, crowd.Plain, c.N, c.Merge} }
-func nginxOf(c cell) cell { return cell{subjectNginx, crowd.RTMP, c.N, 0} }
+// floorOf and nginxOf return the cells that c is compared to; the zero cell is
+// never measured.
+func floorOf(c cell) cell {
+	if c.udp() {
+		return cell{subjectFloor, crowd.PlainUDP, c.N, c.Merge}
+	}
+	return cell{subjectFloor, crowd.Plain, c.N, c.Merge}
+}
+
+func nginxOf(c cell) cell {
+	if c.udp() {
+		return cell{}
+	}
+	return cell{subjectNginx, crowd.RTMP, c.N, 0}
+}
+
+// udp reports whether the stream goes by UDP.
+func (c cell) udp() bool {
+	return c.Protocol == crowd.RTSPUDP || c.Protocol == crowd.PlainUDP || c.Protocol == crowd.PlainSendto
+}
+
+// lost returns what viewers missed: frames, datagrams, and jumps to a key frame.
+func (r result) lost() int { return r.Missed + r.Lost + int(r.Stats.Jumps) }
 
 // ms returns d in milliseconds.
 func ms(d time.Duration) float64 {

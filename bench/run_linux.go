@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"strings"
 	"time"
 
 	"github.com/mediakit-go/mediakit/bench/internal/proc"
@@ -16,13 +15,13 @@ func run(args []string) error {
 	}
 	if len(args) > 0 {
 		switch args[0] {
-		case "floor", "server":
-			merge, err := time.ParseDuration(strings.Join(args[1:], ""))
+		case "floor", "server": // protocol, window
+			merge, err := time.ParseDuration(args[len(args)-1])
 			if err != nil {
 				return err
 			}
 			if args[0] == "floor" {
-				return floorMain(merge)
+				return floorMain(args[1], merge)
 			}
 			return serverMain(merge)
 		case "viewers":

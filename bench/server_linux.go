@@ -15,6 +15,7 @@ import (
 	"github.com/mediakit-go/mediakit/bench/internal/crowd"
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -25,30 +26,39 @@ type server struct {
 	http    *http.Server
 	rtmpLn  net.Listener
 	httpLn  net.Listener
+	rtspLn  net.Listener
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	profile *os.File // being written; nil for none
 }
 
+// udpPorts are where the server takes its ports from: more than its default, and
+// not those that the system gives the viewers.
+var udpPorts = [2]uint16{10000, 30000}
+
 // startServer starts a server on free ports.
 func startServer(merge time.Duration) (*server, error) {
-	rtmpLn, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	httpLn, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		rtmpLn.Close()
-		return nil, err
+	var lns [3]net.Listener
+	for i := range lns {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			for _, ln := range lns[:i] {
+				ln.Close()
+			}
+			return nil, err
+		}
+		lns[i] = ln
 	}
 	debug.SetGCPercent(50) // as examples/mediaserver does
 	ctx, stop := context.WithCancel(context.Background())
-	s := &server{hub: &source.Hub{}, rtmpLn: rtmpLn, httpLn: httpLn, stop: stop}
+	s := &server{hub: &source.Hub{}, rtmpLn: lns[0], httpLn: lns[1], rtspLn: lns[2], stop: stop}
 	s.flv = &flv.Handler{Handler: s.hub, MergeWindow: merge}
 	s.http = &http.Server{Handler: s.flv}
 	r := &rtmp.Server{Handler: s.hub, MergeWindow: merge}
-	s.done.Go(func() { r.Serve(ctx, rtmpLn) })
-	s.done.Go(func() { s.http.Serve(httpLn) })
+	p := &rtsp.Server{Handler: s.hub, MergeWindow: merge, UDPPorts: udpPorts}
+	s.done.Go(func() { r.Serve(ctx, s.rtmpLn) })
+	s.done.Go(func() { s.http.Serve(s.httpLn) })
+	s.done.Go(func() { p.Serve(ctx, s.rtspLn) })
 	return s, nil
 }
 
@@ -66,8 +76,8 @@ func (s *server) close() {
 
 // addrs returns where viewers go by protocol.
 func (s *server) addrs() map[string]string {
-	http := s.httpLn.Addr().String()
-	return map[string]string{crowd.RTMP: s.rtmpLn.Addr().String(), crowd.FLV: http, crowd.WS: http}
+	rtmp, http, rtsp := s.rtmpLn.Addr().String(), s.httpLn.Addr().String(), s.rtspLn.Addr().String()
+	return map[string]string{crowd.RTMP: rtmp, crowd.FLV: http, crowd.WS: http, crowd.RTSP: rtsp, crowd.RTSPUDP: rtsp}
 }
 
 // stats returns what the server knows about itself.

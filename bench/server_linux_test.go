@@ -10,26 +10,32 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mediakit-go/mediakit/bench/internal/crowd"
-	"github.com/mediakit-go/mediakit/bench/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestServer lets viewers of each protocol join the server that is measured.
+// TestServer lets viewers of each protocol join the server that is measured, with
+// a publisher by each.
 func TestServer(t *testing.T) {
+	for _, by := range []string{crowd.RTMP, crowd.RTSP} {
+		t.Run("published by "+by, func(t *testing.T) { testServer(t, by) })
+	}
+}
+
+func testServer(t *testing.T, by string) {
 	s, err := startServer(0)
 	require.NoError(t, err)
 	defer s.close()
-	conn, err := net.Dial("tcp", s.addrs()[crowd.RTMP])
+	conn, err := net.Dial("tcp", s.addrs()[by])
 	require.NoError(t, err)
-	id, err := wire.PublishRTMP(conn, streamApp, streamName)
+	encode, err := announce(conn, by, streamName)
 	require.NoError(t, err)
 	var publishing sync.WaitGroup
-	publishing.Go(func() { publish(conn, id, publishArgs{}, time.Now()) })
+	publishing.Go(func() { publish(conn, encode, publishArgs{}, time.Now()) })
 	defer publishing.Wait()
 	defer conn.Close()
 
-	for _, protocol := range []string{crowd.RTMP, crowd.FLV, crowd.WS} {
+	for _, protocol := range protocols() {
 		target := crowd.Target{Protocol: protocol, Addr: s.addrs()[protocol], App: streamApp, Stream: streamName}
 		j, err := crowd.Join(target, 2, 0)
 		require.NoError(t, err, protocol)

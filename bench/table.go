@@ -12,15 +12,25 @@ import (
 	"github.com/mediakit-go/mediakit/bench/internal/crowd"
 )
 
-// names are what the table calls the cells.
+// name is what the tables call the subject of c.
 func (c cell) name() string {
 	switch c.Subject {
 	case subjectFloor:
-		return "floor"
+		return map[string]string{
+			crowd.Plain:       "floor",
+			crowd.PlainUDP:    "floor UDP",
+			crowd.PlainSendto: "floor UDP, sendto",
+		}[c.Protocol]
 	case subjectNginx:
 		return "nginx-rtmp"
 	}
-	return "MediaKit " + map[string]string{crowd.RTMP: "RTMP", crowd.FLV: "HTTP-FLV", crowd.WS: "WS-FLV"}[c.Protocol]
+	return "MediaKit " + map[string]string{
+		crowd.RTMP:    "RTMP",
+		crowd.FLV:     "HTTP-FLV",
+		crowd.WS:      "WS-FLV",
+		crowd.RTSP:    "RTSP/TCP",
+		crowd.RTSPUDP: "RTSP/UDP",
+	}[c.Protocol]
 }
 
 // batch says how c collects frames.
@@ -41,7 +51,7 @@ func writeViewers(w io.Writer, cells []cell, rounds []round) {
 			continue
 		}
 		vsFloor, vsNginx := ratio(rounds, c, floorOf(c)), ratio(rounds, c, nginxOf(c))
-		if c.Subject == subjectFloor {
+		if c == floorOf(c) {
 			vsFloor, vsNginx = math.NaN(), math.NaN()
 		}
 		if c.Subject == subjectNginx {
@@ -56,7 +66,7 @@ func writeViewers(w io.Writer, cells []cell, rounds []round) {
 				at(func(r result) float64 { return ms(r.LatencyP99) })),
 			fmt.Sprint(sum(rounds, c, func(r result) int { return r.Stalls })),
 			fmt.Sprint(sum(rounds, c, func(r result) int { return r.Behind + r.Gone })),
-			fmt.Sprint(sum(rounds, c, func(r result) int { return r.Missed + int(r.Stats.Jumps) })),
+			fmt.Sprint(sum(rounds, c, result.lost)),
 			number(100*at(func(r result) float64 { return r.Busy }), 0)+" %")
 	}
 }
@@ -94,7 +104,7 @@ func writePublishers(w io.Writer, cells []cell, rounds []round) {
 	header(w, "publishers", "server", "% of a core", "RSS before MB", "RSS MB", "media in rings MB")
 	for _, c := range cells {
 		at := func(f func(result) float64) float64 { return median(rounds, c, f) }
-		row(w, fmt.Sprint(c.N), strings.TrimSuffix(c.name(), " RTMP"),
+		row(w, fmt.Sprint(c.N), c.name(),
 			number(100*at(result.core), 2),
 			number(at(func(r result) float64 { return float64(r.RSSBefore) / 1e6 }), 1),
 			number(at(func(r result) float64 { return float64(r.RSSAfter) / 1e6 }), 1),
@@ -142,18 +152,25 @@ func viewerTargets(cells []cell, rounds []round) (all targets) {
 		name := fmt.Sprintf("%s, %d viewers, batch %s", c.name(), c.N, c.batch())
 		if c.N == 500 || c.N == 1000 {
 			all.add(name+": CPU per GB ÷ floor", ratio(rounds, c, floorOf(c)), 1.3, 2)
-			if c.Merge == 0 {
+			if c.Merge == 0 && c.Protocol != crowd.RTSP {
 				all.add(name+": CPU per GB ÷ nginx-rtmp", ratio(rounds, c, nginxOf(c)), 0.9, 2)
 			}
 		}
-		if c.N == 100 && c.Merge == 0 {
+		if c.N == 100 && c.Merge == 0 && !c.udp() {
 			all.add(name+": latency p99, ms", median(rounds, c, func(r result) float64 { return ms(r.LatencyP99) }), 5, 2)
 		}
-		if c.N == 1000 {
-			all.add(name+": memory per viewer, KB", median(rounds, c, result.perViewer)/1e3, 9, 1)
+		if c.N == 1000 && c.Protocol == crowd.RTSP {
+			all.add(name+": first key frame p50 from connecting, ms", median(rounds, c, func(r result) float64 { return ms(r.JoinP50) }), 3, 2)
+		}
+		if c.N == 1000 && !c.udp() {
+			most := 9.0
+			if c.Protocol == crowd.RTSP {
+				most = 16
+			}
+			all.add(name+": memory per viewer, KB", median(rounds, c, result.perViewer)/1e3, most, 1)
 		}
 		if c.N == 1000 || c.N == 3000 {
-			bad := sum(rounds, c, func(r result) int { return r.Behind + r.Gone + r.Missed + int(r.Stats.Jumps) })
+			bad := sum(rounds, c, func(r result) int { return r.Behind + r.Gone + r.lost() })
 			all.add(name+": viewers behind or cut, frames lost", float64(bad), 0, 0)
 		}
 	}
@@ -163,7 +180,7 @@ func viewerTargets(cells []cell, rounds []round) (all targets) {
 // publisherTargets returns the targets that cells without viewers tell something about.
 func publisherTargets(cells []cell, rounds []round) (all targets) {
 	for _, c := range cells {
-		if c.Subject != subjectServer {
+		if c.Subject != subjectServer || c.Protocol != crowd.RTMP {
 			continue
 		}
 		core := 100 * median(rounds, c, result.core)
@@ -183,7 +200,11 @@ func publisherTargets(cells []cell, rounds []round) (all targets) {
 // joinTargets returns the targets that joins tell something about.
 func joinTargets(cells []cell, joins []crowd.Joins) (all targets) {
 	for i, c := range cells {
-		all.add(c.name()+": first key frame p50 from asking, ms", ms(joins[i].AskedP50), 2, 2)
+		most := 2.0
+		if c.Protocol == crowd.RTSP || c.Protocol == crowd.RTSPUDP {
+			most = 3
+		}
+		all.add(c.name()+": first key frame p50 from asking, ms", ms(joins[i].AskedP50), most, 2)
 	}
 	return all
 }

@@ -58,6 +58,22 @@ func TestTargets(t *testing.T) {
 	require.Contains(t, b.String(), "memory per viewer, KB | 8.0 | 9.0 | ok |")
 	require.Contains(t, b.String(), "frames lost | 7 | 0 | **missed** |")
 
+	udp := cell{subjectServer, crowd.RTSPUDP, 1000, 0}
+	rtsp := cell{subjectServer, crowd.RTSP, 1000, 0}
+	lossy := result{cell: udp, RSSAfter: 30e6}
+	lossy.CPU, lossy.Bytes, lossy.Lost = 1100*time.Millisecond, 1e9, 3
+	base := result{cell: floorOf(udp)}
+	base.CPU, base.Bytes = time.Second, 1e9
+	slow := result{cell: rtsp, RSSAfter: 15e6}
+	slow.Bytes, slow.JoinP50 = 1e9, 4*time.Millisecond
+	b.Reset()
+	writeTargets(&b, viewerTargets([]cell{udp, rtsp}, []round{{base, lossy, slow}}))
+	require.Contains(t, b.String(), "RTSP/UDP, 1000 viewers, batch frame: CPU per GB ÷ floor | 1.10 | 1.30 | ok |")
+	require.Contains(t, b.String(), "frames lost | 3 | 0 | **missed** |")
+	require.NotContains(t, b.String(), "30.0")
+	require.Contains(t, b.String(), "memory per viewer, KB | 15.0 | 16.0 | ok |")
+	require.Contains(t, b.String(), "from connecting, ms | 4.00 | 3.00 | **missed** |")
+
 	c := cell{subjectServer, crowd.RTMP, 100, 0}
 	r := result{cell: c, RSSAfter: 90e6}
 	r.CPU, r.Time, r.Stats.RingBytes = 100*time.Millisecond, time.Second, 20e6
@@ -69,6 +85,7 @@ func TestTargets(t *testing.T) {
 	b.Reset()
 	writeTargets(&b, joinTargets([]cell{c}, []crowd.Joins{{AskedP50: time.Millisecond}}))
 	require.Contains(t, b.String(), "| 1.00 | 2.00 | ok |")
+	require.Empty(t, publisherTargets([]cell{{subjectServer, crowd.RTSP, 100, 0}}, nil))
 }
 
 func TestInsert(t *testing.T) {

@@ -1,47 +1,13 @@
 package crowd
 
 import (
-	"fmt"
 	"math"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/mediakit-go/mediakit/bench/internal/proc"
 	"github.com/mediakit-go/mediakit/bench/internal/quantile"
-	"github.com/mediakit-go/mediakit/bench/internal/wire"
 )
-
-// connect asks for the stream. asked is when the request went out.
-func (t Target) connect(onMessage func(wire.Message)) (conn net.Conn, s wire.Scanner, asked int64, err error) {
-	conn, err = net.DialTimeout("tcp", t.Addr, 10*time.Second)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("crowd: %w", err)
-	}
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	asked = proc.Now()
-	path := "/" + t.App + "/" + t.Stream + ".live.flv"
-	switch t.Protocol {
-	case RTMP:
-		s, err = wire.PlayRTMP(conn, t.App, t.Stream, onMessage)
-		asked = proc.Now() // the commands before are not counted as asking
-	case FLV:
-		s, err = wire.PlayFLV(conn, path, onMessage)
-	case WS:
-		s, err = wire.PlayWS(conn, path, onMessage)
-	case Plain:
-		s = wire.NewFLVScanner(true, onMessage)
-	default:
-		err = fmt.Errorf("crowd: protocol %q", t.Protocol)
-	}
-	if err != nil {
-		conn.Close()
-		return nil, nil, 0, err
-	}
-	conn.SetDeadline(time.Time{})
-	return conn, s, asked, nil
-}
 
 // A Crowd is many viewers. Its methods are for one goroutine.
 type Crowd struct {
@@ -52,6 +18,7 @@ type Crowd struct {
 	began int64
 	cpu   time.Duration // of the server, at the start of the measurement
 	start []uint64      // bytes of each viewer then
+	lost  int           // datagrams that had not come then
 }
 
 // New starts a crowd of nobody.
@@ -114,38 +81,20 @@ func (c *Crowd) Attach(t Target, n, probes, joiners int) error {
 // join adds a viewer.
 func (c *Crowd) join(look bool) error {
 	p := &probe{usual: c.target.Usual, began: proc.Now()}
-	conn, s, asked, err := c.target.connect(p.message)
+	conn, err := c.target.connect(p.message)
 	if err != nil {
 		return err
 	}
-	p.scanner, p.asked = s, asked
-	fd, err := detach(conn)
+	p.asked = conn.asked
+	v, err := conn.viewer()
 	if err != nil {
 		return err
 	}
-	v := &viewer{fd: fd}
 	if look {
 		v.probe = p
 		return c.probes.add(v)
 	}
 	return c.bulk.add(v)
-}
-
-// detach takes the socket from the Go runtime.
-func detach(conn net.Conn) (int, error) {
-	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		return 0, fmt.Errorf("crowd: %w", err)
-	}
-	fd := -1
-	if e := raw.Control(func(f uintptr) { fd, err = syscall.Dup(int(f)) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		return 0, fmt.Errorf("crowd: %w", err)
-	}
-	return fd, nil
 }
 
 // Begin starts a measurement of the server with process id pid.
@@ -155,7 +104,7 @@ func (c *Crowd) Begin(pid int) error {
 		v.probe.begin()
 	}
 	c.probes.mu.Unlock()
-	c.start = c.counts()
+	c.start, c.lost = c.counts(), c.missing()
 	c.began = proc.Now()
 	var err error
 	c.cpu, err = proc.CPU(pid)
@@ -175,6 +124,7 @@ func (c *Crowd) End(pid int, expect func(time.Duration) uint64) (Report, error) 
 		Viewers: len(counts),
 		Time:    time.Duration(now - c.began),
 		CPU:     cpu - c.cpu,
+		Lost:    c.missing() - c.lost,
 		Least:   math.MaxUint64,
 	}
 	want := expect(r.Time)
@@ -214,6 +164,9 @@ func (c *Crowd) End(pid int, expect func(time.Duration) uint64) (Report, error) 
 	r.JoinP50, r.JoinP99 = quantile.Of(joins, 0.5), quantile.Of(joins, 0.99)
 	return r, nil
 }
+
+// missing returns how many datagrams have not come so far.
+func (c *Crowd) missing() int { return c.bulk.missing() + c.probes.missing() }
 
 // counts returns the bytes that each viewer got so far.
 func (c *Crowd) counts() []uint64 {

@@ -23,7 +23,7 @@ func probeMessage(s *media.Stream, seq uint32, sent int64) wire.Message {
 		p = s.Next()
 	}
 	media.Stamp(p.Body, seq, sent)
-	return wire.Message{Type: media.TagVideo, Size: len(p.Body), Head: p.Body[:wire.HeadSize]}
+	return wire.Message{Type: media.TagVideo, Key: p.Key, Size: len(p.Body), Head: p.Body[:wire.HeadSize]}
 }
 
 func TestProbe(t *testing.T) {
@@ -124,6 +124,98 @@ func TestCrowd(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
+}
+
+// TestCrowdByUDP attaches viewers to a server that sends what it is told to.
+func TestCrowdByUDP(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	const viewers = 6
+	var accepted sync.WaitGroup
+	var socks [][2]*net.UDPConn
+	accepted.Go(func() {
+		for range viewers {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			video, audio, err := wire.ReadPlain(conn)
+			if err != nil {
+				return
+			}
+			var s [2]*net.UDPConn
+			for i, port := range []int{video, audio} {
+				s[i], _ = net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+			}
+			socks = append(socks, s)
+		}
+	})
+
+	c, err := New()
+	require.NoError(t, err)
+	defer c.Close()
+	target := Target{Protocol: PlainUDP, Addr: ln.Addr().String(), Usual: 40 * time.Millisecond}
+	require.NoError(t, c.Attach(target, viewers, 2, 1))
+	accepted.Wait()
+	require.Len(t, socks, viewers)
+	require.NoError(t, c.Begin(os.Getpid()))
+
+	// Each frame has two packets; one viewer misses one of them.
+	var s media.Stream
+	const frames = 20
+	var want int
+	for i, sock := range socks {
+		for n := range frames {
+			p := s.Next()
+			for p.Type != media.TagVideo {
+				p = s.Next()
+			}
+			media.Stamp(p.Body, uint32(n), 0)
+			for j, b := range [][]byte{rtpPacket(2*n, n, false, p.Body[:1000]), rtpPacket(2*n+1, n, true, p.Body[:9])} {
+				if i == 2 && n == 7 && j == 0 {
+					continue
+				}
+				want += len(b)
+				_, err := sock[0].Write(b)
+				require.NoError(t, err)
+			}
+		}
+		b := rtpPacket(0, 0, true, []byte("audio"))
+		want += len(b)
+		_, err := sock[1].Write(b)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool {
+		var n uint64
+		for _, v := range c.counts() {
+			n += v
+		}
+		return n == uint64(want)
+	}, 10*time.Second, time.Millisecond)
+	r, err := c.End(os.Getpid(), func(time.Duration) uint64 { return uint64(want / viewers) })
+	require.NoError(t, err)
+	require.Equal(t, uint64(want), r.Bytes)
+	require.Equal(t, 1, r.Lost)
+	require.Equal(t, 1, r.Behind)
+	require.Zero(t, r.Gone)
+	require.Equal(t, 2, r.Probes)
+	require.Equal(t, 2, r.NoKey)
+	require.Equal(t, 1, r.Missed) // by the third viewer, who is a probe
+	for _, sock := range socks {
+		sock[0].Close()
+		sock[1].Close()
+	}
+}
+
+// rtpPacket returns an RTP packet.
+func rtpPacket(sequence, timestamp int, marker bool, payload []byte) []byte {
+	b := []byte{0x80, 96, byte(sequence >> 8), byte(sequence), 0, 0, 0, byte(timestamp), 0, 0, 0, 1}
+	if marker {
+		b[1] |= 0x80
+	}
+	return append(b, payload...)
 }
 
 func TestAttachFails(t *testing.T) {

@@ -30,19 +30,20 @@ func Join(t Target, n int, pause time.Duration) (Joins, error) {
 
 // joinOne reads until p has its key frame.
 func joinOne(t Target, p *probe, buf []byte) error {
-	conn, s, asked, err := t.connect(p.message)
+	c, err := t.connect(p.message)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	p.asked = asked
+	defer c.close()
+	p.asked = c.asked
+	conn, scan := c.first()
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for p.firstKey == 0 {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return fmt.Errorf("crowd: no key frame: %w", err)
 		}
-		if err := s.Scan(buf[:n]); err != nil {
+		if err := scan(buf[:n]); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,6 @@ const stallAfter = 200 * time.Millisecond
 // A probe is what is known of a viewer whose bytes are looked at. The goroutine
 // that reads its connection owns it.
 type probe struct {
-	scanner  wire.Scanner
 	usual    time.Duration // between two arrivals of video
 	began    int64         // when it connected
 	asked    int64         // when it asked for the stream
@@ -42,7 +41,7 @@ func (p *probe) video(m wire.Message, now int64) {
 	if !ok {
 		return
 	}
-	if p.firstKey == 0 && m.Key() {
+	if p.firstKey == 0 && m.Key {
 		p.firstKey = now
 	}
 	if p.measuring {

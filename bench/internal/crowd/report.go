@@ -2,12 +2,16 @@ package crowd
 
 import "time"
 
-// The protocols viewers speak.
+// The protocols viewers speak. The plain ones are those of the floor.
 const (
-	RTMP  = "rtmp"
-	FLV   = "flv"
-	WS    = "ws"
-	Plain = "plain" // FLV tags without any request, from the floor
+	RTMP        = "rtmp"
+	FLV         = "flv"
+	WS          = "ws"
+	RTSP        = "rtsp" // by TCP
+	RTSPUDP     = "rtsp-udp"
+	Plain       = "plain"        // FLV tags without any request
+	PlainUDP    = "plain-udp"    // RTP packets with no more of a request than the ports
+	PlainSendto = "plain-sendto" // the same from a sender who does without offload
 )
 
 // A Target says where viewers go.
@@ -25,9 +29,10 @@ type Report struct {
 	Gone    int           // whose connection ended
 	Time    time.Duration // between Begin and End
 	CPU     time.Duration // the server used
-	Bytes   uint64        // all viewers got
+	Bytes   uint64        // all viewers got; by UDP, in RTP packets
 	Least   uint64        // the bytes of the viewer who got the fewest
 	Behind  int           // viewers who got fewer than Begin's expectation
+	Lost    int           // datagrams that did not come to viewers by UDP
 
 	Probes     int
 	NoKey      int           // probes that saw no key frame since they joined
@@ -44,5 +49,5 @@ type Report struct {
 // their first key frame.
 type Joins struct {
 	ConnectP50, ConnectP99 time.Duration // from connecting
-	AskedP50, AskedP99     time.Duration // from the play command or the GET request
+	AskedP50, AskedP99     time.Duration // from the play command or the request, without those before it
 }

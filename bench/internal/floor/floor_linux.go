@@ -16,23 +16,33 @@ import (
 
 // A Floor is a running server.
 type Floor struct {
-	ln    net.Listener
-	loops []*loop
-	stop  chan struct{}
-	done  sync.WaitGroup
+	ln   net.Listener
+	stop chan struct{}
+	done sync.WaitGroup
 }
+
+// newFloor returns a server that nothing runs for yet.
+func newFloor(ln net.Listener) *Floor { return &Floor{ln: ln, stop: make(chan struct{})} }
 
 // Start serves the connections to ln. window is the time for which a batch is
 // collected; 0 makes one per video frame, with the audio before it.
 func Start(ln net.Listener, window time.Duration) *Floor {
-	f := &Floor{ln: ln, stop: make(chan struct{})}
+	f := newFloor(ln)
+	var loops []*loop
 	for range runtime.GOMAXPROCS(0) {
 		l := &loop{wake: make(chan struct{}, 1)}
-		f.loops = append(f.loops, l)
+		loops = append(loops, l)
 		f.done.Go(func() { l.run(f.stop) })
 	}
-	f.done.Go(f.accept)
-	f.done.Go(func() { f.produce(window) })
+	f.done.Go(func() {
+		f.accept(func(i int, conn net.Conn) {
+			defer conn.Close()
+			if fd, err := socket(conn.(*net.TCPConn)); err == nil {
+				loops[i%len(loops)].add(fd)
+			}
+		})
+	})
+	f.done.Go(func() { f.produce(window, &tagBatch{loops: loops}) })
 	return f
 }
 
@@ -43,25 +53,21 @@ func (f *Floor) Close() {
 	f.done.Wait()
 }
 
-// accept hands each connection to a loop.
-func (f *Floor) accept() {
+// accept hands connection after connection to fn.
+func (f *Floor) accept(fn func(i int, conn net.Conn)) {
 	for i := 0; ; i++ {
 		conn, err := f.ln.Accept()
 		if err != nil {
 			return
 		}
-		fd, err := socket(conn)
-		if err != nil {
-			continue
-		}
-		f.loops[i%len(f.loops)].add(fd)
+		fn(i, conn)
 	}
 }
 
-// socket takes the socket from the Go runtime.
-func socket(conn net.Conn) (fd int, err error) {
-	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+// socket returns a socket that the Go runtime does not know. The connection is
+// to be closed by the caller.
+func socket(conn syscall.Conn) (fd int, err error) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, fmt.Errorf("floor: %w", err)
 	}
@@ -71,11 +77,16 @@ func socket(conn net.Conn) (fd int, err error) {
 	return fd, err
 }
 
-// produce makes the batches in real time.
-func (f *Floor) produce(window time.Duration) {
+// A batch is what is sent at once.
+type batch interface {
+	add(media.Packet)
+	flush() // sends it and begins the next
+}
+
+// produce makes the stream in real time, in batches of the window.
+func (f *Floor) produce(window time.Duration, b batch) {
 	var s media.Stream
 	start := time.Now()
-	var batch []byte
 	next := window
 	for n := uint32(0); ; {
 		p := s.Next()
@@ -83,8 +94,7 @@ func (f *Floor) produce(window time.Duration) {
 			if !f.sleepUntil(start.Add(next)) {
 				return
 			}
-			f.send(batch)
-			batch = nil
+			b.flush()
 			next += window
 		}
 		if !f.sleepUntil(start.Add(p.DTS)) {
@@ -94,10 +104,9 @@ func (f *Floor) produce(window time.Duration) {
 			media.Stamp(p.Body, n, proc.Now())
 			n++
 		}
-		batch = wire.AppendTag(batch, p.Type, p.DTS, p.Body)
+		b.add(p)
 		if window == 0 && p.Type == media.TagVideo {
-			f.send(batch)
-			batch = nil
+			b.flush()
 		}
 	}
 }
@@ -116,10 +125,19 @@ func (f *Floor) sleepUntil(t time.Time) bool {
 	}
 }
 
-func (f *Floor) send(batch []byte) {
-	for _, l := range f.loops {
-		l.send(batch)
+// A tagBatch is written to connections: FLV tags.
+type tagBatch struct {
+	loops []*loop
+	b     []byte
+}
+
+func (t *tagBatch) add(p media.Packet) { t.b = wire.AppendTag(t.b, p.Type, p.DTS, p.Body) }
+
+func (t *tagBatch) flush() {
+	for _, l := range t.loops {
+		l.send(t.b)
 	}
+	t.b = nil // the loops keep it
 }
 
 // kept is how many batches a loop keeps for sockets that are full.

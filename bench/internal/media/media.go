@@ -1,10 +1,10 @@
 // Package media makes the stream that the benchmark publishes: H.264 at 25
 // frames a second with AAC at 48 kHz, 2 Mbit/s in all, as the bodies of FLV tags.
 //
-// Every video frame carries a number and the time at which it was sent, in a SEI
-// message (ITU-T H.264, D.1.6), so that a viewer on the same machine can tell
-// what it missed and how long a frame took. The slices hold noise: nothing that
-// carries the stream looks into them, and decoding it is nobody's business here.
+// Every video frame is one slice, and it carries a number and the time at which
+// it was sent, so that a viewer on the same machine can tell what it missed and
+// how long a frame took. The rest of the slice is noise: nothing that carries the
+// stream looks into it, and decoding it is nobody's business here.
 package media
 
 import (
@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/amf"
 )
 
@@ -31,6 +32,9 @@ const (
 // ByteRate is how many bytes of media the stream has in a second.
 const ByteRate = videoRate + audioFrame*SampleRate/1024
 
+// AudioSample is the size of an audio frame.
+const AudioSample = audioFrame - 2
+
 // MaxFrame is the size of the largest frame of a stream with a GOP of up to two seconds.
 const MaxFrame = 60000
 
@@ -43,10 +47,19 @@ const (
 
 // A Packet is the body of one FLV tag.
 type Packet struct {
-	Type byte          // TagAudio, TagVideo or TagScript
-	Key  bool          // a key frame of video
-	DTS  time.Duration // since the start; also when to send it
-	Body []byte        // valid until the next call of Next
+	Type   byte          // TagAudio, TagVideo or TagScript
+	Key    bool          // a key frame of video
+	Config bool          // no frame, but what comes before the first
+	DTS    time.Duration // since the start; also when to send it
+	Body   []byte        // valid until the next call of Next
+}
+
+// Sample returns the frame as codec.Frame has it; p is one of video or audio.
+func (p Packet) Sample() []byte {
+	if p.Type == TagVideo {
+		return p.Body[5:]
+	}
+	return p.Body[2:]
 }
 
 // A Stream generates packets in the order of their DTS. Its zero value has a
@@ -74,17 +87,34 @@ func (s *Stream) Config() []Packet {
 		{Name: "stereo", Value: true},
 	})
 	return []Packet{
-		{Type: TagScript, Body: meta},
-		{Type: TagVideo, Key: true, Body: append([]byte{0x17, 0, 0, 0, 0}, avcConfig()...)},
-		{Type: TagAudio, Body: []byte{0xaf, 0, 0x11, 0x90}}, // AAC-LC, 48 kHz, stereo
+		{Type: TagScript, Config: true, Body: meta},
+		{Type: TagVideo, Config: true, Body: append([]byte{0x17, 0, 0, 0, 0}, avcConfig()...)},
+		{Type: TagAudio, Config: true, Body: []byte{0xaf, 0, 0x11, 0x90}}, // AAC-LC, 48 kHz, stereo
 	}
 }
 
-// avcConfig returns an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1)
-// for Constrained Baseline 3.1, 1280x720, 25 frames a second.
+// Tracks returns what Config says, for protocols that describe their tracks:
+// video, then audio.
+func Tracks() ([]*codec.Track, error) {
+	sps, pps := sets()
+	video, err := codec.NewH264Track(0, sps, pps)
+	if err != nil {
+		return nil, err
+	}
+	audio, err := codec.NewAACTrack(1, SampleRate, 2)
+	return []*codec.Track{video, audio}, err
+}
+
+// sets returns the parameter sets of Constrained Baseline 3.1, 1280x720, 25
+// frames a second.
+func sets() (sps, pps []byte) {
+	sps, _ = hex.DecodeString("6742c01fda014016e840000003004000000ca1")
+	return sps, []byte{0x68, 0xce, 0x3c, 0x80}
+}
+
+// avcConfig returns an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
 func avcConfig() []byte {
-	sps, _ := hex.DecodeString("6742c01fda014016e840000003004000000ca1")
-	pps := []byte{0x68, 0xce, 0x3c, 0x80}
+	sps, pps := sets()
 	b := []byte{1, sps[1], sps[2], sps[3], 0xff, 0xe1}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(sps)))
 	b = append(b, sps...)
@@ -108,7 +138,7 @@ func (s *Stream) Next() Packet {
 	if at < vt {
 		s.audio++
 		s.body = append(s.body[:0], 0xaf, 1)
-		s.body = append(s.body, s.noise[s.audio%1000:][:audioFrame-2]...)
+		s.body = append(s.body, s.noise[s.audio%1000:][:AudioSample]...)
 		return Packet{Type: TagAudio, DTS: at, Body: s.body}
 	}
 	perGOP := FrameRate
@@ -130,29 +160,24 @@ func frameSize(perGOP int, key bool) int {
 	return size
 }
 
-// appendVideo appends a frame of size bytes: the FLV header, a SEI with the
-// stamp and a slice.
+// appendVideo appends a frame of size bytes: the FLV header and a slice with the
+// stamp.
 func (s *Stream) appendVideo(b []byte, key bool, size, n int) []byte {
 	frameType, nal := byte(0x27), byte(0x41)
 	if key {
 		frameType, nal = 0x17, 0x65
 	}
 	b = append(b, frameType, 1, 0, 0, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(3+stampSize+1))
-	b = append(b, 6, 5, byte(stampSize)) // SEI, user_data_unregistered
-	b = append(b, stampID...)
-	b = binary.BigEndian.AppendUint64(b, 0)
-	b = append(b, make([]byte, stampSize-len(stampID)-8)...)
-	b = append(b, 0x80)
-	rest := size - len(b) - 4
-	b = binary.BigEndian.AppendUint32(b, uint32(rest))
+	b = binary.BigEndian.AppendUint32(b, uint32(size-len(b)-4))
 	b = append(b, nal, 0x88)
-	b = append(b, s.noise[n*7%1000:][:rest-2]...)
+	b = append(b, stampID...)
+	b = append(b, make([]byte, stampSize-len(stampID))...)
+	b = append(b, s.noise[n*7%1000:][:size-len(b)]...)
 	Stamp(b, uint32(n), 0)
 	return b
 }
 
-// stampID is the UUID of the SEI message; 24 hexadecimal digits follow it.
+// stampID marks the stamp; 24 hexadecimal digits follow it.
 const (
 	stampID   = "mediakit-bench-1"
 	stampSize = len(stampID) + 24

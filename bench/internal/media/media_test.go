@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
 )
 
 func TestStreamRate(t *testing.T) {
@@ -57,10 +59,40 @@ func TestStamp(t *testing.T) {
 func TestReadStampCut(t *testing.T) {
 	s := &Stream{}
 	p := s.Next()
-	for n := range 9 + 3 + stampSize {
+	for n := range 5 + 4 + 2 + stampSize {
 		_, _, ok := ReadStamp(p.Body[:n])
 		require.False(t, ok, n)
 	}
 	Stamp(nil, 1, 2)
 	Stamp([]byte{1, 2, 3}, 1, 2)
+}
+
+// TestTracks compares the descriptions for both kinds of protocols, and looks
+// for whole NAL units in the frames.
+func TestTracks(t *testing.T) {
+	tracks, err := Tracks()
+	require.NoError(t, err)
+	s := &Stream{}
+	config := s.Config()
+	require.Equal(t, tracks[0].Config, config[1].Sample())
+	require.Equal(t, tracks[1].Config, config[2].Sample())
+	require.Equal(t, 1280, tracks[0].Width)
+	for _, p := range config {
+		require.True(t, p.Config)
+	}
+	for range 100 {
+		p := s.Next()
+		require.False(t, p.Config)
+		if p.Type == TagAudio {
+			require.Len(t, p.Sample(), AudioSample)
+			continue
+		}
+		var nalus, size int
+		for nalu := range codec.NALUs(p.Sample()) {
+			nalus, size = nalus+1, size+4+len(nalu)
+		}
+		require.Equal(t, 1, nalus)
+		require.Len(t, p.Sample(), size)
+		require.Equal(t, p.Key, p.Sample()[4]&31 == 5)
+	}
 }

@@ -112,7 +112,7 @@ func TestRTMP(t *testing.T) {
 		conn := serve(t, func(c net.Conn) { rtmpServer(t, c, func(name string) []byte { return ok[name] }) })
 		var keys int
 		s, err := PlayRTMP(conn, "live", "x", func(m Message) {
-			if m.Key() {
+			if m.Key {
 				keys++
 			}
 		})

@@ -47,6 +47,7 @@ func (s *FLVScanner) Scan(b []byte) error {
 				return nil
 			}
 			s.msg.Head = s.head.buf[:s.head.n]
+			s.msg.Key = keyTag(s.msg.Type, s.msg.Head)
 			s.onMessage(s.msg)
 			s.state = flvTagSize
 			continue

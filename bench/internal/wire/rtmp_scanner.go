@@ -135,6 +135,7 @@ func (s *RTMPScanner) endChunk() error {
 	}
 	st.got = 0
 	m := Message{Type: st.typ, Size: st.length, Head: st.head.buf[:st.head.n]}
+	m.Key = keyTag(m.Type, m.Head)
 	if m.Type == 1 { // Set Chunk Size
 		if len(m.Head) < 4 {
 			return errors.New("wire: short Set Chunk Size")

@@ -43,6 +43,26 @@ func scannerCases() []scannerCase {
 		}
 		ws = append(ws, part...)
 	}
+	const ok = "RTSP/1.0 200 OK\r\nCSeq: 4\r\n"
+	idr := append([]byte{0x65}, long...)
+	rtsp := []byte(ok + "\r\n")
+	rtsp = appendRTP(rtsp, 0, false, 65534, 7, []byte{24, 0, 2, 0x67, 1, 0, 1, 0x68}) // SPS, PPS
+	rtsp = appendRTP(rtsp, 0, false, 65535, 7, append([]byte{28, 0x85}, long[:600]...))
+	rtsp = appendRTP(rtsp, 1, false, 0, 0, []byte("report"))
+	rtsp = appendRTP(rtsp, 2, true, 9, 70, []byte("a"))
+	rtsp = appendRTP(rtsp, 0, true, 0, 7, append([]byte{28, 0x45}, long[:100]...))
+	rtsp = append(rtsp, ok+"Content-Length: 3\r\n\r\n$$$"...)
+	rtsp = append(rtsp, '$', 0, 0, 0) // of no use, but no harm
+	rtsp = appendRTP(rtsp, 2, true, 10, 70, []byte("bc"))
+	rtsp = appendRTP(rtsp, 0, true, 1, 8, []byte{0x41, 2})
+	rtsp = appendRTP(rtsp, 0, true, 2, 9, idr)
+	lost := appendRTP(nil, 0, false, 1, 1, []byte("begins"))
+	lost = appendRTP(lost, 0, true, 3, 1, []byte("damaged"))
+	lost = appendRTP(lost, 0, false, 4, 2, []byte("the end is lost"))
+	lost = appendRTP(lost, 0, false, 6, 3, []byte("perhaps not the beginning"))
+	lost = appendRTP(lost, 0, true, 7, 3, []byte("damaged"))
+	lost = appendRTP(lost, 0, true, 8, 4, []byte("whole"))
+
 	return []scannerCase{
 		{"flv", "flv", flv, inFLV, ""},
 		{"tags", "tags", flv[13:], inFLV, ""},
@@ -57,14 +77,44 @@ func scannerCases() []scannerCase {
 		{"chunk size 0", "rtmp", AppendMessage(nil, 2, 1, 0, 0, []byte{0, 0, 0, 0}, 128), nil, "chunk size 0"},
 		{"short chunk size", "rtmp", AppendMessage(nil, 2, 1, 0, 0, []byte{0}, 128), nil, "short Set Chunk Size"},
 		{"empty message", "rtmp", make([]byte, 14), nil, "message of 0 bytes"},
+		{"rtsp", "rtsp", rtsp, []string{"8 1", "9 712 key", "8 2", "9 2", "9 701 key"}, ""},
+		{"lost", "rtsp", lost, []string{"9 5"}, ""},
+		{"refused", "rtsp", []byte("RTSP/1.0 404 Not Found\r\n\r\n"), nil, "status 404"},
+		{"no rtsp", "rtsp", []byte("HTTP/1.1 200 OK\r\n\r\n"), nil, "no RTSP response"},
+		{"bad header", "rtsp", []byte("RTSP/1.0 200 OK\r\nx\r\n\r\n"), nil, "malformed"},
+		{"long header", "rtsp", bytes.Repeat([]byte("x"), maxRTSPBytes), nil, "more than 16384"},
+		{"long body", "rtsp", []byte(ok + "Content-Length: 99999\r\n\r\n"), nil, "Content-Length"},
+		{"negative body", "rtsp", []byte(ok + "Content-Length: -1\r\n\r\n"), nil, "Content-Length"},
+		{"short packet", "rtsp", []byte{'$', 0, 0, 1, 0x80}, nil, "RTP packet of 1 bytes"},
+		{"extension", "rtsp", append([]byte{'$', 0, 0, 12, 0x90}, make([]byte, 11)...), nil, "begins with 0x90"},
 	}
 }
 
 type scannerCase struct {
 	name, kind string
 	wire       []byte
-	want       []string // type and size of each message
+	want       []string // type and size of each message, and whether it is a key frame
 	err        string
+}
+
+// appendRTP appends an interleaved packet.
+func appendRTP(b []byte, channel byte, marker bool, sequence uint16, timestamp uint32, payload []byte) []byte {
+	b = binary.BigEndian.AppendUint16(append(b, '$', channel), uint16(rtpHeaderSize+len(payload)))
+	pt := byte(96)
+	if marker {
+		pt |= 0x80
+	}
+	b = binary.BigEndian.AppendUint16(append(b, 0x80, pt), sequence)
+	b = binary.BigEndian.AppendUint32(b, timestamp)
+	return append(append(b, "ssrc"...), payload...)
+}
+
+// line describes m as the table does.
+func line(m Message) string {
+	if m.Key {
+		return fmt.Sprint(m.Type, " ", m.Size, " key")
+	}
+	return fmt.Sprint(m.Type, " ", m.Size)
 }
 
 // chunks yields b in pieces of the sizes, then the rest.
@@ -88,6 +138,11 @@ func newScanner(kind string, onMessage func(Message)) Scanner {
 		return NewWSScanner(NewFLVScanner(false, onMessage))
 	case "rtmp":
 		return NewRTMPScanner(onMessage)
+	case "rtsp":
+		c := &rtspClient{playing: true}
+		s := newRTSPScanner(c.response)
+		s.tracks[0], s.tracks[2] = NewRTPTrack(typeVideo, onMessage), NewRTPTrack(typeAudio, onMessage)
+		return s
 	}
 	return NewFLVScanner(false, onMessage)
 }
@@ -99,7 +154,7 @@ func TestScanners(t *testing.T) {
 				var got []string
 				s := newScanner(c.kind, func(m Message) {
 					require.Len(t, m.Head, min(m.Size, HeadSize))
-					got = append(got, fmt.Sprint(m.Type, " ", m.Size))
+					got = append(got, line(m))
 				})
 				var err error
 				for b := c.wire; len(b) > 0 && err == nil; {
@@ -125,8 +180,8 @@ func FuzzScanners(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind string, b []byte) {
 		var whole, pieces strings.Builder
-		err := newScanner(kind, func(m Message) { fmt.Fprintln(&whole, m.Type, m.Size) }).Scan(b)
-		s := newScanner(kind, func(m Message) { fmt.Fprintln(&pieces, m.Type, m.Size) })
+		err := newScanner(kind, func(m Message) { fmt.Fprintln(&whole, line(m)) }).Scan(b)
+		s := newScanner(kind, func(m Message) { fmt.Fprintln(&pieces, line(m)) })
 		var err2 error
 		for i := 0; i < len(b) && err2 == nil; i++ {
 			err2 = s.Scan(b[i : i+1])
@@ -136,7 +191,7 @@ func FuzzScanners(f *testing.F) {
 	})
 }
 
-func TestKey(t *testing.T) {
+func TestKeyTag(t *testing.T) {
 	for _, c := range []struct {
 		typ  byte
 		head string
@@ -152,6 +207,6 @@ func TestKey(t *testing.T) {
 		{9, "\xa1hvc1", false},
 		{9, "", false},
 	} {
-		require.Equal(t, c.want, Message{Type: c.typ, Head: []byte(c.head)}.Key(), "%d %q", c.typ, c.head)
+		require.Equal(t, c.want, keyTag(c.typ, []byte(c.head)), "%d %q", c.typ, c.head)
 	}
 }
