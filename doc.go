@@ -9,6 +9,7 @@
 //   - source: who publishes, who watches, and the fan-out between them;
 //   - flv: FLV files and live FLV over HTTP and WebSocket;
 //   - rtmp: an RTMP server and client;
+//   - rtsp: an RTSP server and client;
 //   - player, pusher: from a URL, to a URL.
 //
 // Imports point down this list only; deps_test.go holds the exact table.

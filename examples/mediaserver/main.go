@@ -1,8 +1,9 @@
-// Mediaserver takes streams by RTMP and shows them by RTMP, HTTP-FLV and
-// WebSocket-FLV. It needs no configuration:
+// Mediaserver takes streams by RTMP and RTSP and shows them by RTMP, RTSP,
+// HTTP-FLV and WebSocket-FLV. It needs no configuration:
 //
 //	go run ./examples/mediaserver
 //	ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1/live/t
+//	ffplay rtsp://127.0.0.1:8554/live/t
 //	ffplay http://127.0.0.1:8080/live/t.live.flv
 package main
 
@@ -19,8 +20,11 @@ import (
 func main() {
 	var s server
 	flag.StringVar(&s.RTMP, "rtmp", ":1935", "`address` for RTMP; empty switches it off, as with the others")
+	flag.StringVar(&s.RTSP, "rtsp", ":8554", "`address` for RTSP, its media on UDP and by HTTP tunnel too")
+	flag.StringVar(&s.Multicast, "multicast", "239.255.0.0/16", "`range` of groups for RTSP viewers by multicast; empty switches it off")
 	flag.StringVar(&s.HTTP, "http", ":8080", "`address` for HTTP and WebSocket")
 	flag.StringVar(&s.RTMPS, "rtmps", "", "`address` for RTMP over TLS; needs -cert and -key")
+	flag.StringVar(&s.RTSPS, "rtsps", "", "`address` for RTSP over TLS; needs -cert and -key")
 	flag.StringVar(&s.HTTPS, "https", "", "`address` for HTTP and WebSocket over TLS; needs -cert and -key")
 	flag.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate")
 	flag.StringVar(&s.Key, "key", "", "PEM `file` with its private key")

@@ -7,22 +7,26 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
 // stopTime is how long viewers have to take the end of their streams.
 const stopTime = 4 * time.Second
 
-// A server listens on up to four addresses; an empty one is off.
+// A server listens on up to six addresses; an empty one is off.
 type server struct {
-	RTMP, HTTP, RTMPS, HTTPS string
-	Cert, Key                string // PEM files, for RTMPS and HTTPS
+	RTMP, RTSP, HTTP    string
+	RTMPS, RTSPS, HTTPS string
+	Cert, Key           string // PEM files, for those with an S
+	Multicast           string // range of groups; empty is off
 }
 
 // run serves until ctx is done or a listener fails. Then all streams end: viewers
@@ -30,7 +34,7 @@ type server struct {
 func (s server) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	var certs *tls.Config
-	if s.RTMPS != "" || s.HTTPS != "" {
+	if s.RTMPS != "" || s.RTSPS != "" || s.HTTPS != "" {
 		cert, err := tls.LoadX509KeyPair(s.Cert, s.Key)
 		if err != nil {
 			return fmt.Errorf("for TLS, -cert and -key: %w", err)
@@ -38,9 +42,16 @@ func (s server) run(ctx context.Context) error {
 		certs = &tls.Config{Certificates: []tls.Certificate{cert}}
 	}
 
+	var groups netip.Prefix
+	if s.Multicast != "" {
+		var err error
+		if groups, err = netip.ParsePrefix(s.Multicast); err != nil {
+			return fmt.Errorf("-multicast: %w", err)
+		}
+	}
+
 	hub := &source.Hub{Logger: log}
-	plain := &rtmp.Server{Handler: hub, Logger: log}
-	secure := &rtmp.Server{Handler: hub, Logger: log, TLSConfig: certs}
+	rtspServer := &rtsp.Server{Handler: hub, Logger: log, Multicast: rtsp.Multicast{Groups: groups, Loopback: true}}
 	live := &flv.Handler{Handler: hub, Logger: log}
 	web := &http.Server{
 		Handler:           live,
@@ -52,15 +63,19 @@ func (s server) run(ctx context.Context) error {
 	defer cut()
 
 	var listening sync.WaitGroup
-	failed := make(chan error, 4) // why a listener ended
+	failed := make(chan error, 6) // why a listener ended
 	for _, l := range []struct {
 		addr, urls string
-		serve      func(net.Listener) error
+		serve      func(context.Context, net.Listener) error
 	}{
-		{s.RTMP, "publish and play: rtmp://%s/live/NAME", func(ln net.Listener) error { return plain.Serve(serving, ln) }},
-		{s.RTMPS, "publish and play: rtmps://%s/live/NAME", func(ln net.Listener) error { return secure.Serve(serving, ln) }},
-		{s.HTTP, "play: http://%[1]s/live/NAME.live.flv  ws://%[1]s/live/NAME.live.flv", web.Serve},
-		{s.HTTPS, "play: https://%[1]s/live/NAME.live.flv  wss://%[1]s/live/NAME.live.flv", func(ln net.Listener) error {
+		{s.RTMP, "publish and play: rtmp://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log}).Serve},
+		{s.RTMPS, "publish and play: rtmps://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{s.RTSP, "publish and play: rtsp://%s/live/NAME", rtspServer.Serve},
+		{s.RTSPS, "publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{s.HTTP, "play: http://%[1]s/live/NAME.live.flv  ws://%[1]s/live/NAME.live.flv", func(_ context.Context, ln net.Listener) error {
+			return web.Serve(ln)
+		}},
+		{s.HTTPS, "play: https://%[1]s/live/NAME.live.flv  wss://%[1]s/live/NAME.live.flv", func(_ context.Context, ln net.Listener) error {
 			return web.Serve(tls.NewListener(ln, certs))
 		}},
 	} {
@@ -72,7 +87,7 @@ func (s server) run(ctx context.Context) error {
 			return err
 		}
 		fmt.Printf(l.urls+"\n", public(ln.Addr()))
-		listening.Go(func() { failed <- l.serve(ln) })
+		listening.Go(func() { failed <- l.serve(serving, ln) })
 	}
 	fmt.Println("ready; NAME is yours to choose")
 

@@ -2,6 +2,7 @@
 // an FLV file:
 //
 //	go run ./examples/play rtmp://127.0.0.1/live/t
+//	go run ./examples/play rtsp://admin:secret@192.168.1.20/stream1
 //	go run ./examples/play -o t.flv http://127.0.0.1:8080/live/t.live.flv
 package main
 

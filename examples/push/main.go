@@ -1,7 +1,7 @@
 // Push sends a file, as fast as it plays, or another stream to a server:
 //
 //	go run ./examples/push t.flv rtmp://127.0.0.1/live/t
-//	go run ./examples/push -loop t.flv rtmp://127.0.0.1/live/t
+//	go run ./examples/push -loop t.flv rtsp://127.0.0.1:8554/live/t
 //	go run ./examples/push http://example.com/live/t.live.flv rtmp://127.0.0.1/live/t
 package main
 

@@ -6,16 +6,22 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/mediakit-go/mediakit/pusher"
-	"github.com/mediakit-go/mediakit/source"
 )
 
 // TestParametersChange pushes two films of different size in a row on one
-// connection. Every viewer, there from the start or come in between, decodes
-// what it gets, and all pictures of both sizes arrive.
+// connection, by RTMP and by RTSP. Every viewer decodes what it gets, and all
+// pictures of both sizes arrive.
 func TestParametersChange(t *testing.T) {
 	t.Parallel()
+	for _, scheme := range []string{"rtmp", "rtsp"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			parametersChange(t, scheme)
+		})
+	}
+}
+
+func parametersChange(t *testing.T, by string) {
 	small := clip{video: "h264", audio: "aac", bframes: 2, duration: 3 * time.Second}
 	large := clip{video: "h264", audio: "aac", bframes: 2, size: "640x360", duration: 3 * time.Second}
 	f := load(t, small).then(load(t, large))
@@ -27,27 +33,31 @@ func TestParametersChange(t *testing.T) {
 		viewers[scheme] = record(t, s.url(scheme, "live/t"))
 	}
 	// ffprobe sees the stream itself, not a file that ffmpeg wrote.
-	direct := start(t, "ffprobe", "-v", "warning", "-select_streams", "v", "-show_entries", "frame=width,height", "-of", "csv=p=0", s.url("rtmp", "live/t"))
+	sizes := []string{"-v", "warning", "-select_streams", "v", "-show_entries", "frame=width,height", "-of", "csv=p=0"}
+	direct := start(t, "ffprobe", append(sizes, s.url("rtmp", "live/t"))...)
+	overRTSP := start(t, "ffprobe", append(sizes, "-rtsp_transport", "tcp", s.url("rtsp", "live/t"))...)
 
-	s.viewers(t, len(schemes)+1)
-	w, err := pusher.Create(t.Context(), s.url("rtmp", "live/t"), f.Tracks())
-	require.NoError(t, err)
-	require.NoError(t, source.Copy(t.Context(), w, f))
-	require.NoError(t, w.Close())
+	s.viewers(t, len(schemes)+2)
+	push(t, f, s.url(by, "live/t"))
 
 	want := strings.Repeat("320,192\n", 75) + strings.Repeat("640,360\n", 75)
 	for _, scheme := range schemes[1:] {
 		t.Run(scheme, func(t *testing.T) {
 			path := viewers[scheme].wait()
 			requireDecodes(t, "ffmpeg", path)
-			sizes := start(t, "ffprobe", "-v", "warning", "-select_streams", "v", "-show_entries", "frame=width,height", "-of", "csv=p=0", path)
-			require.Equal(t, want, lines(sizes.ok(patience)))
+			require.Equal(t, want, lines(start(t, "ffprobe", append(sizes, path)...).ok(patience)))
 		})
 	}
 	t.Run("rtmp", func(t *testing.T) {
 		require.Equal(t, want, lines(direct.ok(patience)))
 		require.Empty(t, direct.stderr.String())
 		viewers["rtmp"].wait()
+	})
+	t.Run("rtsp", func(t *testing.T) {
+		got := lines(overRTSP.ok(patience))
+		require.Empty(t, complaints(overRTSP.stderr.String()))
+		require.True(t, strings.HasSuffix(want, got), "%d bytes, want %d", len(got), len(want))
+		require.Contains(t, got, "320,192\n640,360\n")
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/player"
 	"github.com/mediakit-go/mediakit/pusher"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -32,18 +33,41 @@ var codecCases = []struct {
 	{"H264 alone", clip{video: "h264"}, []string{"video"}, []string{"video"}},
 }
 
-// TestCodecs publishes every codec with our client and with gortmplib, and plays
-// it with our client by each protocol, with gortmplib and with ffprobe. Frames
-// come out byte for byte as they went in.
+// byRTP is what RTP carries: ticks of its clocks, none of which is longer here.
+var byRTP = exactness{tick: time.Second / 44100, late: true}
+
+// loosely is for publishers whose times are not known exactly.
+const loosely = 250 * time.Millisecond
+
+// TestCodecs publishes every codec with our clients, with gortmplib and with
+// gortsplib, and plays it with our client by each protocol, with both of those and
+// with ffprobe. Frames come out byte for byte as they went in.
 func TestCodecs(t *testing.T) {
 	t.Parallel()
-	publishers := map[string]func(t testing.TB, f *film, url string){
-		"pusher":    push,
-		"gortmplib": gortmplibPublish,
+	publishers := []struct {
+		name    string
+		publish func(t testing.TB, f *film, s *server)
+		byRTMP  exactness // of viewers by RTMP and FLV
+		byRTSP  exactness
+	}{
+		{"rtmp pusher", func(t testing.TB, f *film, s *server) {
+			push(t, f, s.url("rtmp", "live/t"))
+		}, byFLV, exactness{tick: byFLV.tick, late: true}},
+		{"gortmplib", func(t testing.TB, f *film, s *server) {
+			gortmplibPublish(t, f, s.url("rtmp", "live/t"))
+		}, byFLV, exactness{tick: byFLV.tick, late: true}},
+		{"rtsp pusher", func(t testing.TB, f *film, s *server) {
+			pushTo(t, f, rtspSink(&rtsp.Client{Transport: rtsp.TransportTCP}, s.url("rtsp", "live/t")))
+		}, byFLV, byRTP},
+		// It tells how sound and picture belong together when it has sent some
+		// of both, so that their times are changed a little at first.
+		{"gortsplib", func(t testing.TB, f *film, s *server) {
+			gortsplibPublish(t, f, s.url("rtsp", "live/t"))
+		}, exactness{tick: loosely}, exactness{tick: loosely, late: true}},
 	}
 	for _, c := range codecCases {
-		for name, publish := range publishers {
-			t.Run(c.name+"/"+name, func(t *testing.T) {
+		for _, p := range publishers {
+			t.Run(c.name+"/"+p.name, func(t *testing.T) {
 				t.Parallel()
 				film := c.clip
 				film.duration = 3 * time.Second
@@ -54,12 +78,19 @@ func TestCodecs(t *testing.T) {
 				for _, scheme := range []string{"rtmp", "http", "ws"} {
 					ours[scheme] = play(t, s.url(scheme, "live/t"))
 				}
+				rtspURL := s.url("rtsp", "live/t")
+				overRTSP := map[string]func() []*codec.Frame{
+					"player, rtsp, tcp": playFrom(t, opener(&rtsp.Client{Transport: rtsp.TransportTCP, Timeout: patience}, rtspURL)),
+					"player, rtsp, udp": playFrom(t, opener(&rtsp.Client{Transport: rtsp.TransportUDP, Timeout: patience}, rtspURL)),
+				}
+				gortsplib := gortsplibPlay(t, f.tracks, rtspURL, "tcp")
+
 				// gortmplib announces AV1 with a configuration that is not the
 				// stream's; the true one comes with the first frame, and its own
 				// reader may refuse that change.
-				viewers := len(ours) + 2
+				viewers := len(ours) + len(overRTSP) + 3
 				theirs := func() []*codec.Frame { return f.frames }
-				if name != "gortmplib" || c.clip.video != "av1" {
+				if p.name != "gortmplib" || c.clip.video != "av1" {
 					viewers++
 					theirs = gortmplibPlay(t, f, s.url("rtmp", "live/t"))
 				}
@@ -68,12 +99,23 @@ func TestCodecs(t *testing.T) {
 				file := record(t, s.url("http", "live/t"))
 
 				s.viewers(t, viewers)
-				publish(t, f, s.url("rtmp", "live/t"))
+				p.publish(t, f, s)
 
-				for scheme, wait := range ours {
-					t.Run("player, "+scheme, func(t *testing.T) { f.requireFrames(t, wait()) })
+				for viewer, wait := range overRTSP {
+					t.Run(viewer, func(t *testing.T) { f.requireLike(t, wait(), p.byRTSP) })
 				}
-				t.Run("gortmplib", func(t *testing.T) { f.requireFrames(t, theirs()) })
+				t.Run("gortsplib", func(t *testing.T) {
+					x := p.byRTSP
+					x.pts = true
+					f.requireLike(t, gortsplib(), x)
+				})
+				for scheme, wait := range ours {
+					t.Run("player, "+scheme, func(t *testing.T) { f.requireLike(t, wait(), p.byRTMP) })
+				}
+				t.Run("gortmplib", func(t *testing.T) { f.requireLike(t, theirs(), p.byRTMP) })
+				if p.byRTMP.tick == loosely {
+					return
+				}
 				published := probeFile(t, "ffprobe", film.file(t))
 				got := parseProbe(t, direct.ok(patience))
 				for _, kind := range c.newer {
@@ -95,7 +137,13 @@ func TestCodecs(t *testing.T) {
 // push publishes a film with our client.
 func push(t testing.TB, f *film, url string) {
 	t.Helper()
-	w, err := pusher.Create(t.Context(), url, f.Tracks())
+	pushTo(t, f, pusher.Sink(url))
+}
+
+// pushTo is push for any sink.
+func pushTo(t testing.TB, f *film, to source.Sink) {
+	t.Helper()
+	w, err := to.Create(t.Context(), f.Tracks())
 	require.NoError(t, err)
 	require.NoError(t, source.Copy(t.Context(), w, f))
 	require.NoError(t, w.Close())
@@ -161,7 +209,8 @@ func TestG711(t *testing.T) {
 			published := probeFile(t, "ffprobe", c.file(t))
 			s := serve(t, nil)
 			viewers := []*recording{record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t"))}
-			s.viewers(t, len(viewers))
+			overRTSP := screenRTSP(t, s.url("rtsp", "live/t"), "tcp")
+			s.viewers(t, len(viewers)+1)
 			publish(t, c.file(t), s.url("rtmp", "live/t")).ok(patience)
 			for _, v := range viewers {
 				path := v.wait()
@@ -169,6 +218,10 @@ func TestG711(t *testing.T) {
 				requireSame(t, published, got, 0)
 				requireDecodes(t, "ffmpeg", path)
 			}
+			overRTSP.wait()
+			original := screen(t, c.file(t))
+			original.wait()
+			requireSound(t, original, overRTSP)
 		})
 	}
 }

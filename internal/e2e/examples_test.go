@@ -1,16 +1,22 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/player"
+	"github.com/mediakit-go/mediakit/source"
 )
 
 // programs builds the examples once a run and returns their folder.
@@ -44,7 +50,7 @@ func example(t testing.TB, name string, args ...string) *process {
 // from the URLs it prints.
 func mediaserver(t testing.TB, args ...string) (*process, *server) {
 	t.Helper()
-	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-http", "127.0.0.1:0"}, args...)...)
+	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-rtsp", "127.0.0.1:0", "-http", "127.0.0.1:0"}, args...)...)
 	p.until("ready")
 	s := &server{addrs: map[string]string{}}
 	for _, m := range regexp.MustCompile(`(\w+)://([\d.]+:\d+)/live/NAME`).FindAllStringSubmatch(p.stdout.String(), -1) {
@@ -58,16 +64,27 @@ func TestMediaserver(t *testing.T) {
 	t.Parallel()
 	published := probeFile(t, "ffprobe", long.file(t))
 	cert, key := newCertificate(t).files(t)
-	_, s := mediaserver(t, "-rtmps", "127.0.0.1:0", "-https", "127.0.0.1:0", "-cert", cert, "-key", key)
+	_, s := mediaserver(t, "-rtmps", "127.0.0.1:0", "-rtsps", "127.0.0.1:0", "-https", "127.0.0.1:0", "-cert", cert, "-key", key)
 
-	var viewers []*recording
+	var viewers []viewer
+	var recorded []*recording
 	for _, scheme := range []string{"rtmp", "rtmps", "http", "https", "ws", "wss"} {
 		require.NotEmpty(t, s.addrs[scheme], scheme)
-		viewers = append(viewers, record(t, s.url(scheme, "live/t")))
+		v := record(t, s.url(scheme, "live/t"))
+		viewers, recorded = append(viewers, v), append(recorded, v)
+	}
+	screened := []*screening{
+		screenRTSP(t, s.url("rtsp", "live/t"), "tcp"), screenRTSP(t, s.url("rtsp", "live/t"), "udp"), screenRTSP(t, s.url("rtsps", "live/t"), "tcp"),
+	}
+	for _, v := range screened {
+		viewers = append(viewers, v)
 	}
 	publishUntil(t, long.file(t), s.url("rtmps", "live/t"), viewers...)
-	for _, v := range viewers {
+	for _, v := range recorded {
 		requireSame(t, published, probeFile(t, "ffprobe", v.wait()), anyPart)
+	}
+	for _, v := range screened {
+		v.wait()
 	}
 }
 
@@ -83,8 +100,12 @@ func TestMediaserverStops(t *testing.T) {
 			p, s := mediaserver(t)
 			viewers := []*recording{record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t"))}
 			publish(t, c.file(t), s.url("rtmp", "live/t"), "-stream_loop", "-1")
+			screened := []*screening{screenRTSP(t, s.url("rtsp", "live/t"), "tcp"), screenRTSP(t, s.url("rtsp", "live/t"), "udp")}
 			for _, v := range viewers {
 				eventually(t, func() bool { return v.size() > 20_000 }, "%s grows", v.path)
+			}
+			for _, v := range screened {
+				eventually(t, func() bool { return v.size() > 20_000 }, "pictures come by RTSP")
 			}
 			stuck, err := open(t.Context(), s.url("http", "live/t"))
 			require.NoError(t, err)
@@ -100,6 +121,9 @@ func TestMediaserverStops(t *testing.T) {
 			for _, v := range viewers {
 				requireDecodes(t, "ffmpeg", v.wait())
 			}
+			for _, v := range screened {
+				v.wait()
+			}
 		})
 	}
 }
@@ -107,12 +131,50 @@ func TestMediaserverStops(t *testing.T) {
 // TestMediaserverRefuses what it cannot do.
 func TestMediaserverRefuses(t *testing.T) {
 	t.Parallel()
-	p := example(t, "mediaserver", "-rtmp", "", "-http", "", "-rtmps", "127.0.0.1:0")
+	p := example(t, "mediaserver", "-rtmp", "", "-rtsp", "", "-http", "", "-rtsps", "127.0.0.1:0")
 	require.Error(t, p.wait(patience))
 	require.Contains(t, p.stderr.String(), "-cert")
 
 	p = example(t, "mediaserver", "-rtmp", "127.0.0.1:99999")
 	require.Error(t, p.wait(patience))
+}
+
+// TestRTSPProxy plays a camera, which wants a password, through the proxy.
+func TestRTSPProxy(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", duration: 8 * time.Second}
+	f := load(t, c)
+	addr := camera(t, plays(c.file(t)), "--auth", "digest")
+	s := &server{addrs: map[string]string{"rtsp": freeAddr(t), "rtmp": freeAddr(t), "http": freeAddr(t)}}
+	example(t, "rtsp-proxy", "-rtsp", s.addrs["rtsp"], "-rtmp", s.addrs["rtmp"], "-http", s.addrs["http"],
+		"door=rtsp://admin:secret@"+addr+"/live/t")
+	for _, scheme := range []string{"rtsp", "rtmp", "http"} {
+		listens(t, s.addrs[scheme])
+	}
+	viewers := map[string]source.Reader{}
+	for _, scheme := range []string{"rtsp", "rtmp", "http"} {
+		r, err := player.Open(t.Context(), s.url(scheme, "live/door"))
+		require.NoError(t, err, scheme)
+		defer r.Close()
+		viewers[scheme] = r
+	}
+	for scheme, r := range viewers {
+		require.Len(t, r.Tracks(), 2, scheme)
+		key := false
+		for kinds := 0; kinds != 3; {
+			s, err := r.ReadFrame(t.Context())
+			require.NoError(t, err, scheme)
+			kind := 1
+			if s.Track.Kind() == codec.KindVideo {
+				kind, key = 2, key || s.Key()
+				require.True(t, key, "%s: begins with a key frame", scheme)
+			}
+			require.True(t, slices.ContainsFunc(f.frames, func(w *codec.Frame) bool { return bytes.Equal(w.Data, s.Data) }), "%s: a frame of the camera's", scheme)
+			kinds |= kind
+		}
+	}
+	_, err := open(t.Context(), s.url("http", "live/window"))
+	require.ErrorContains(t, err, "404")
 }
 
 // TestPlayPushRelay chains the other examples: a file is pushed to one server,
@@ -123,7 +185,7 @@ func TestPlayPushRelay(t *testing.T) {
 	published := probeFile(t, "ffprobe", c.file(t))
 	first, second := serve(t, nil), serve(t, nil)
 
-	relay := example(t, "relay", first.url("ws", "live/t"), second.url("rtmp", "live/t"))
+	relay := example(t, "relay", first.url("rtsp", "live/t"), second.url("rtmp", "live/t"))
 	edge := freeAddr(t)
 	example(t, "relay", "-listen", edge, "rtmp://"+second.addrs["rtmp"])
 	path := filepath.Join(t.TempDir(), "out.flv")
@@ -132,7 +194,7 @@ func TestPlayPushRelay(t *testing.T) {
 	far := record(t, "rtmp://"+edge+"/live/t")
 	first.viewers(t, 1)
 	second.viewers(t, 2)
-	push := example(t, "push", c.file(t), first.url("rtmp", "live/t"))
+	push := example(t, "push", c.file(t), first.url("rtsp", "live/t"))
 
 	require.Contains(t, push.ok(patience), "end after ")
 	relay.signal(syscall.SIGINT)

@@ -108,15 +108,16 @@ func units(t testing.TB, s *codec.Frame) [][]byte {
 // joined is the reverse of units.
 func joined(t testing.TB, c codec.Codec, list [][]byte) []byte {
 	t.Helper()
-	var b []byte
-	var err error
-	if c == codec.AV1 {
-		b, err = av1.Bitstream(list).Marshal()
-	} else {
-		b, err = h264.AVCC(list).Marshal()
-	}
+	b, err := joinUnits(c, list)
 	require.NoError(t, err)
 	return b
+}
+
+func joinUnits(c codec.Codec, list [][]byte) ([]byte, error) {
+	if c == codec.AV1 {
+		return av1.Bitstream(list).Marshal()
+	}
+	return h264.AVCC(list).Marshal()
 }
 
 // gortmplibPlay plays a stream to its end. It may be called before the stream
@@ -199,9 +200,13 @@ func gortmplibPlay(t testing.TB, f *film, rawURL string) func() []*codec.Frame {
 	}
 }
 
+// isParameterSet reports whether a NAL unit is one of those that frames do not
+// have: parameter sets and access unit delimiters.
 func isParameterSet(c codec.Codec, nalu []byte) bool {
 	if c == codec.H264 {
-		return nalu[0]&0x1f == 7
+		typ := nalu[0] & 0x1f
+		return typ >= 7 && typ <= 9
 	}
-	return nalu[0]>>1&0x3f == 32
+	typ := nalu[0] >> 1 & 0x3f
+	return typ >= 32 && typ <= 35
 }

@@ -33,3 +33,22 @@ func TestPause(t *testing.T) {
 		require.Zero(t, (250-n)%25, "%s begins with a key frame and misses nothing", v.path)
 	}
 }
+
+// TestStoppedViewer stops a viewer by RTSP over TCP, so that its connection fills
+// up: nobody else notices.
+func TestStoppedViewer(t *testing.T) {
+	t.Parallel()
+	c := clip{video: "h264", audio: "aac", bframes: 2, kbps: 4000, duration: 10 * time.Second}
+	published, pictures := probeFile(t, "ffprobe", c.file(t)), screen(t, c.file(t)).wait()
+	s := serve(t, nil)
+	stopped := screenRTSP(t, s.url("rtsp", "live/t"), "tcp")
+	viewer := screenRTSP(t, s.url("rtsp", "live/t"), "tcp")
+	other := record(t, s.url("http", "live/t"))
+	s.viewers(t, 3)
+	pub := publishRTSP(t, c.file(t), s.url("rtsp", "live/t"), "tcp")
+	eventually(t, func() bool { return stopped.size() > 10_000 }, "it gets something")
+	stopped.p.signal(syscall.SIGSTOP)
+	pub.ok(patience)
+	requireScreened(t, c, pictures, viewer.wait(), 2, forgotten)
+	requireSame(t, published, probeFile(t, "ffprobe", other.wait()), forgotten)
+}

@@ -49,21 +49,26 @@ func find(t testing.TB, name string) string {
 	return path
 }
 
-// without skips or fails a test for want of what. Skips are noted in a file,
-// as the go command hides them.
+// without skips or fails a test for want of what.
 func without(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("MEDIAKIT_E2E") == "require" {
 		t.Fatalf("%s is not installed", what)
 	}
 	line := fmt.Sprintf("%s: %s is not installed\n", t.Name(), what)
-	if os.MkdirAll(cacheDir(), 0o755) == nil {
-		if f, err := os.OpenFile(filepath.Join(cacheDir(), "skipped"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
-			f.WriteString(line)
-			f.Close()
-		}
-	}
+	note(line)
 	t.Skip("!!! SKIPPED " + line)
+}
+
+// note writes what was skipped to a file, as the go command hides it.
+func note(line string) {
+	if os.MkdirAll(cacheDir(), 0o755) != nil {
+		return
+	}
+	if f, err := os.OpenFile(filepath.Join(cacheDir(), "skipped"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		f.WriteString(line)
+		f.Close()
+	}
 }
 
 // A process is a running program. It is killed when its test ends, and its

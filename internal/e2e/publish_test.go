@@ -18,14 +18,19 @@ func publish(t testing.TB, path, url string, more ...string) *process {
 // publishUntil publishes a long clip until every viewer has got some of it. Then
 // ffmpeg is told to stop and says goodbye. It is for servers that do not tell
 // who has come.
-func publishUntil(t testing.TB, path, url string, viewers ...*recording) {
+func publishUntil(t testing.TB, path, url string, viewers ...viewer) {
 	t.Helper()
 	p := publish(t, path, url)
-	for _, v := range viewers {
-		eventually(t, func() bool { return v.size() > 10_000 }, "%s grows", v.path)
+	for i, v := range viewers {
+		eventually(t, func() bool { return v.size() > 10_000 }, "viewer %d gets something", i)
 	}
 	p.signal(syscall.SIGINT)
 	p.wait(patience)
+}
+
+// A viewer keeps what it is sent.
+type viewer interface {
+	size() int64 // in bytes
 }
 
 // long is the clip that publishUntil is used with.

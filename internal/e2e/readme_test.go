@@ -72,20 +72,24 @@ func TestReadme(t *testing.T) {
 	require.Len(t, programs, 2)
 	published := probeFile(t, "ffprobe", long.file(t))
 
-	s := &server{addrs: map[string]string{"rtmp": freeAddr(t), "http": freeAddr(t)}}
+	s := &server{addrs: map[string]string{"rtmp": freeAddr(t), "rtsp": freeAddr(t), "http": freeAddr(t)}}
 	s.addrs["ws"] = s.addrs["http"]
-	snippet(t, programs[0], `":1935"`, fmt.Sprintf("%q", s.addrs["rtmp"]), `":8080"`, fmt.Sprintf("%q", s.addrs["http"]))
-	listens(t, s.addrs["rtmp"])
-	listens(t, s.addrs["http"])
+	snippet(t, programs[0], `":1935"`, fmt.Sprintf("%q", s.addrs["rtmp"]), `":8554"`, fmt.Sprintf("%q", s.addrs["rtsp"]),
+		`":8080"`, fmt.Sprintf("%q", s.addrs["http"]))
+	for _, scheme := range []string{"rtmp", "rtsp", "http"} {
+		listens(t, s.addrs[scheme])
+	}
 
 	path := filepath.Join(t.TempDir(), "t.flv")
 	recorder := snippet(t, programs[1], "http://127.0.0.1:8080/live/t.live.flv", s.url("http", "live/t"), "t.flv", path)
-	viewers := []*recording{
+	recorded := []*recording{
 		record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t")),
 		recordedBy(recorder, path),
 	}
-	publishUntil(t, long.file(t), s.url("rtmp", "live/t"), viewers...)
-	for _, v := range viewers {
+	overRTSP := screenRTSP(t, s.url("rtsp", "live/t"), "udp")
+	publishUntil(t, long.file(t), s.url("rtmp", "live/t"), recorded[0], recorded[1], recorded[2], recorded[3], overRTSP)
+	overRTSP.wait()
+	for _, v := range recorded {
 		requireSame(t, published, probeFile(t, "ffprobe", v.wait()), anyPart)
 	}
 }

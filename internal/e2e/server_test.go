@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,13 +24,14 @@ import (
 
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/rtmp"
+	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// A server is what a user of the packages puts together: RTMP and HTTP, with
-// and without TLS, in front of a hub.
+// A server is what a user of the packages puts together: RTMP, RTSP and HTTP,
+// with and without TLS, in front of a hub.
 type server struct {
-	hub   *source.Hub
+	next  source.Handler
 	addrs map[string]string // by URL scheme
 	roots *x509.CertPool    // trusts the server's certificate
 	plays atomic.Int64      // how often somebody asked to play
@@ -38,11 +40,11 @@ type server struct {
 // Play and Publish make the server the handler in front of its hub.
 func (s *server) Play(ctx context.Context, r *source.Request) (source.Reader, error) {
 	s.plays.Add(1)
-	return s.hub.Play(ctx, r)
+	return s.next.Play(ctx, r)
 }
 
 func (s *server) Publish(ctx context.Context, r *source.Request) (source.Publication, error) {
-	return s.hub.Publish(ctx, r)
+	return s.next.Publish(ctx, r)
 }
 
 // viewers waits until so many have asked to play in all.
@@ -58,13 +60,19 @@ func serve(t testing.TB, hub *source.Hub) *server {
 	if hub == nil {
 		hub = &source.Hub{}
 	}
+	return serveHandler(t, hub, hub)
+}
+
+// serveHandler is serve with something in front of the hub.
+func serveHandler(t testing.TB, hub *source.Hub, next source.Handler) *server {
+	t.Helper()
 	cert := newCertificate(t)
-	s := &server{hub: hub, addrs: map[string]string{}, roots: cert.roots(t)}
+	s := &server{next: next, addrs: map[string]string{}, roots: cert.roots(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	live := &flv.Handler{Handler: s}
 	web := &http.Server{Handler: live, ReadHeaderTimeout: 10 * time.Second}
-	for _, scheme := range []string{"rtmp", "rtmps", "http", "https"} {
+	for _, scheme := range []string{"rtmp", "rtmps", "rtsp", "rtsps", "http", "https"} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		s.addrs[scheme] = ln.Addr().String()
@@ -73,6 +81,11 @@ func serve(t testing.TB, hub *source.Hub) *server {
 			running.Go(func() { (&rtmp.Server{Handler: s}).Serve(ctx, ln) })
 		case "rtmps":
 			running.Go(func() { (&rtmp.Server{Handler: s, TLSConfig: cert.server()}).Serve(ctx, ln) })
+		case "rtsp":
+			groups := rtsp.Multicast{Groups: netip.MustParsePrefix("239.255.0.0/16"), Loopback: true}
+			running.Go(func() { (&rtsp.Server{Handler: s, Multicast: groups}).Serve(ctx, ln) })
+		case "rtsps":
+			running.Go(func() { (&rtsp.Server{Handler: s, TLSConfig: cert.server()}).Serve(ctx, ln) })
 		case "http":
 			running.Go(func() { web.Serve(ln) })
 		case "https":

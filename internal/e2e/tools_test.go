@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestOtherPlayers plays from and publishes to the server with programs that
@@ -41,6 +43,11 @@ func TestOtherPlayers(t *testing.T) {
 		})
 	}
 
+	t.Run("GStreamer by RTSP", func(t *testing.T) {
+		t.Parallel()
+		gstreamerRTSP(t)
+	})
+
 	t.Run("GStreamer publishes", func(t *testing.T) {
 		t.Parallel()
 		// It is asked for a file, too: its muxer moves times that lie before 0.
@@ -65,4 +72,40 @@ func TestOtherPlayers(t *testing.T) {
 		requireSamePackets(t, published, got, "audio", 0)
 		requireDecodes(t, "ffmpeg", path)
 	})
+}
+
+// gstreamerRTSP publishes by RTSP with GStreamer's rtspclientsink, which packs AAC
+// as LATM and describes sound before picture, and plays with its rtspsrc.
+func gstreamerRTSP(t *testing.T) {
+	c := clip{video: "h264", audio: "aac", duration: 5 * time.Second}
+	f, pictures := load(t, c), screen(t, c.file(t)).wait()
+	for _, transport := range []string{"tcp", "udp"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, nil)
+			url, dir := s.url("rtsp", "live/t"), t.TempDir()
+			video, audio := filepath.Join(dir, "video.h264"), filepath.Join(dir, "audio.aac")
+			viewer := start(t, "gst-launch-1.0", "-q", "rtspsrc", "location="+url, "protocols="+transport, "latency=200", "name=s",
+				"s.", "!", "queue", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "h264parse", "!",
+				"video/x-h264,stream-format=byte-stream,alignment=au", "!", "filesink", "location="+video,
+				"s.", "!", "queue", "!", "application/x-rtp,media=audio", "!", "rtpmp4gdepay", "!", "aacparse", "!",
+				"audio/mpeg,stream-format=adts", "!", "filesink", "location="+audio)
+			ours := play(t, url)
+			rtmp := play(t, s.url("rtmp", "live/t"))
+			s.viewers(t, 3)
+			start(t, "gst-launch-1.0", "-q", "filesrc", "location="+c.file(t), "!", "qtdemux", "name=d",
+				"d.video_0", "!", "queue", "!", "h264parse", "!", "rtspclientsink", "name=s", "protocols="+transport, "location="+url,
+				"d.audio_0", "!", "queue", "!", "aacparse", "!", "s.").ok(patience)
+
+			// It tells late how sound and picture belong together.
+			x := exactness{tick: loosely, late: true, early: 3}
+			f.requireLike(t, ours(), x)
+			f.requireLike(t, rtmp(), x)
+			viewer.wait(patience) // how it ends when the server says goodbye is its own business
+			out, err := execute("ffmpeg", "-v", "error", "-i", audio, "-c", "copy", audio+".m4a")
+			require.NoError(t, err, out)
+			requireSameHashes(t, pictures, screenKinds(t, video, nil, "video").wait(), "video", 30)
+			requireSameHashes(t, pictures, screenKinds(t, audio+".m4a", nil, "audio").wait(), "audio", 60)
+		})
+	}
 }
