@@ -68,6 +68,7 @@ func inMemoryUDP(t *testing.T, s *Server, st testmedia.Stream, f func(t *testing
 		to := p.publishUDP()
 		f(t, &memoryPublisher{p, k.only(t), s, ports, to})
 		_ = p.nc.Close()
+		time.Sleep(time.Second) // in which the last packets may come
 		synctest.Wait()
 		require.Zero(t, ports.open(), "ports are left open")
 	})
@@ -172,6 +173,7 @@ func TestPublishUDPAgain(t *testing.T) {
 		require.Equal(t, 2, ports.open())
 		p.do(200, "RECORD", p.url)
 		require.NoError(t, p.nc.Close())
+		time.Sleep(time.Second) // in which the last packets may come
 		synctest.Wait()
 		require.Zero(t, ports.open())
 	})

@@ -184,8 +184,8 @@ func (p *publisher) end(err error) {
 	if failed := p.failed.Load(); failed != nil {
 		err = *failed
 	}
-	if errors.Is(err, errLeft) {
-		p.drain()
+	if errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
+		p.drain() // there may be the last packets, and BYE
 	}
 	p.cancel() // whoever waits in WriteFrame does not any more
 	p.mu.Lock()

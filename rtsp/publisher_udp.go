@@ -89,8 +89,8 @@ func (p *publisher) read(port *publisherPort) error {
 	}
 }
 
-// drain takes in the datagrams of a publisher that has said goodbye: the last of
-// them may be behind that, which came another way.
+// drain takes in the datagrams of a publisher that has said goodbye or hung up:
+// the last of them may be behind that, which came another way.
 func (p *publisher) drain() {
 	const soon, latest = 50 * time.Millisecond, 200 * time.Millisecond
 	if len(p.ports) == 0 {
