@@ -170,8 +170,7 @@ func (k *caster) enter(w *viewer) {
 
 // WritePackets implements source.PacketWriter.
 func (k *caster) WritePackets(b *source.Batch) (bytes int, err error) {
-	for channel := range prepare(b) {
-		burst := &prepare(b)[channel]
+	for channel, burst := range prepare(b) {
 		if burst.Len() == 0 || channel/2 >= len(k.tracks) {
 			continue
 		}

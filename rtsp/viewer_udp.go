@@ -123,24 +123,36 @@ func isRTCP(b []byte) bool {
 
 // A prepared is the datagrams of a batch by their channel, for all who are sent
 // them.
-type prepared []udp.Burst
+type prepared []*udp.Burst
 
 // prepare returns the datagrams of b.
 func prepare(b *source.Batch) prepared {
-	if p, ok := b.Prepared.(prepared); ok {
-		return p
+	if p, ok := b.Prepared.(*prepared); ok {
+		return *p
 	}
-	var p prepared
-	for i := range b.Packets {
-		for channel, datagram := range rtp.Datagrams(b.Packets[i].Wire) {
-			for int(channel) >= len(p) {
-				p = append(p, udp.Burst{})
+	p, ok := b.Spare.(*prepared)
+	if !ok {
+		p = new(prepared)
+	}
+	b.Spare = nil
+	p.fill(b.Packets)
+	b.Prepared = p
+	return *p
+}
+
+// fill makes p hold the datagrams of packets.
+func (p *prepared) fill(packets []source.Packet) {
+	for i := range *p {
+		(*p)[i].Reset()
+	}
+	for i := range packets {
+		for channel, datagram := range rtp.Datagrams(packets[i].Wire) {
+			for int(channel) >= len(*p) {
+				*p = append(*p, new(udp.Burst))
 			}
-			p[channel].Add(datagram)
+			(*p)[channel].Add(datagram)
 		}
 	}
-	b.Prepared = p
-	return p
 }
 
 // WritePackets implements source.PacketWriter.
@@ -153,7 +165,7 @@ func (d *datagrams) WritePackets(b *source.Batch) (bytes int, err error) {
 			if channel >= len(p) || p[channel].Len() == 0 {
 				continue
 			}
-			n, err := t.ends[k].port.Send(&p[channel], *t.ends[k].to.Load())
+			n, err := t.ends[k].port.Send(p[channel], *t.ends[k].to.Load())
 			if bytes += n; err != nil {
 				return bytes, err
 			}

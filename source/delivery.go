@@ -52,6 +52,7 @@ type PacketWriter interface {
 type Batch struct {
 	Packets  []Packet
 	Prepared any // what the writers made of Packets and share; nil at first
+	Spare    any // Prepared of a batch before, whose memory can be used again; may be nil
 }
 
 // A Delivery writes the packets of a feed to one viewer's connection until the

@@ -284,11 +284,14 @@ func (s *shard) flush() {
 		return
 	}
 	s.pos = s.first + uint64(len(s.packets))
-	s.out = Batch{Packets: s.packets}
+	s.out = Batch{Packets: s.packets, Spare: s.out.Spare}
 	s.keep(s.send)
 	clear(s.packets)
 	s.packets = s.packets[:0]
-	s.out = Batch{}
+	if s.out.Prepared != nil {
+		s.out.Spare = s.out.Prepared
+	}
+	s.out = Batch{Spare: s.out.Spare}
 	s.batches = slices.DeleteFunc(s.batches, func(w *wireBatch) bool {
 		unused := !w.joined
 		w.joined, w.bytes = false, nil

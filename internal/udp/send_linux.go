@@ -176,7 +176,10 @@ func (p *prepared) add(m *messages, i, n, size int) {
 // once makes the system call. It reports that it is not to be called again.
 func (p *prepared) once(fd uintptr) bool {
 	for {
-		n, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.rest))), uintptr(len(p.rest)),
+		// It does not wait. The scheduler is not told: it would give the processor
+		// to others for as long as the kernel takes, and the caller would have to
+		// get it back, for every receiver.
+		n, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.rest))), uintptr(len(p.rest)),
 			unix.MSG_DONTWAIT, 0, 0)
 		if err != unix.EINTR {
 			if p.n, p.err = int(n), err; err != 0 {
