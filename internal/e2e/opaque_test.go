@@ -20,7 +20,7 @@ func TestUnknownEncoding(t *testing.T) {
 	var sent []*pionrtp.Packet
 	for i := range 300 {
 		p := &pionrtp.Packet{Header: pionrtp.Header{
-			Version: 2, PayloadType: 98, Marker: i%3 == 2, SequenceNumber: uint16(65500 + i), Timestamp: uint32(4294900000 + i/3*900), SSRC: 7,
+			Version: 2, PayloadType: 98, Marker: i%3 == 2, SequenceNumber: uint16(65500 + i), Timestamp: 4294900000 + uint32(i/3*900), SSRC: 7,
 		}}
 		p.Payload = make([]byte, 1+rnd.IntN(1200))
 		for j := range p.Payload {
