@@ -368,6 +368,7 @@ func (s *shard) send(d *Delivery) bool {
 		n -= min(n, len(wire))
 	}
 	d.cursor.count(bytes, packets)
+	p.waited = true // the rest waits for its socket
 	d.takeBack(rest)
 	return false
 }
