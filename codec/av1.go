@@ -5,40 +5,40 @@ import (
 	"slices"
 )
 
-// OBU types (AV1, 6.2.2).
+// The OBU types that are told apart (AV1, 6.2.2).
 const (
-	obuSequenceHeader = 1
-	obuTemporalDelim  = 2
-	obuFrameHeader    = 3
-	obuFrame          = 6
-	obuTileList       = 8
-	obuPadding        = 15
+	OBUSequenceHeader    = 1
+	OBUTemporalDelimiter = 2
+	OBUFrameHeader       = 3
+	OBUFrame             = 6
+	OBUTileList          = 8
+	OBUPadding           = 15
 )
 
-// An obu is an open bitstream unit (AV1, 5.3.1).
+// An OBU is an open bitstream unit (AV1, 5.3.1).
 //
 //	 0 1 2 3 4 5 6 7
 //	+-+-+-+-+-+-+-+-+
 //	|F| type  |X|S|-|  X: extension byte follows, S: leb128 size follows
 //	+-+-+-+-+-+-+-+-+
-type obu struct {
-	kind    byte
-	sized   bool   // has a size field
-	header  []byte // one byte or, with extension, two
-	payload []byte
-	size    int // of all of it
+type OBU struct {
+	Type    byte   // such as OBUSequenceHeader
+	Sized   bool   // has a size field
+	Header  []byte // one byte or, with extension, two
+	Payload []byte
+	Size    int // of all of it
 }
 
-// cutOBU reads the unit that b begins with. One without a size field reaches
-// to the end of b.
-func cutOBU(b []byte) (o obu, err error) {
+// CutOBU reads the unit that b begins with, which it aliases. One without a size
+// field reaches to the end of b. Errors wrap [ErrInvalid].
+func CutOBU(b []byte) (o OBU, err error) {
 	if len(b) < 1 {
 		return o, short("OBU")
 	}
 	if b[0]&0x80 != 0 {
 		return o, invalid("OBU: forbidden bit is set")
 	}
-	o.kind, o.sized = b[0]>>3&15, b[0]&2 != 0
+	o.Type, o.Sized = b[0]>>3&15, b[0]&2 != 0
 	n := 1
 	if b[0]&4 != 0 {
 		n = 2
@@ -46,27 +46,27 @@ func cutOBU(b []byte) (o obu, err error) {
 	if len(b) < n {
 		return o, short("OBU header")
 	}
-	o.header, o.payload = b[:n], b[n:]
-	if o.sized {
-		size, used, err := leb128(o.payload)
+	o.Header, o.Payload = b[:n], b[n:]
+	if o.Sized {
+		size, used, err := leb128(o.Payload)
 		if err != nil {
 			return o, err
 		}
 		if n += used; size > uint64(len(b)-n) {
 			return o, short("OBU")
 		}
-		o.payload = b[n:][:size]
+		o.Payload = b[n:][:size]
 	}
-	o.size = n + len(o.payload)
+	o.Size = n + len(o.Payload)
 	return o, nil
 }
 
 // append appends o with a size field.
-func (o obu) append(dst []byte) []byte {
-	dst = append(dst, o.header[0]|2)
-	dst = append(dst, o.header[1:]...)
-	dst = binary.AppendUvarint(dst, uint64(len(o.payload))) // LEB128
-	return append(dst, o.payload...)
+func (o OBU) append(dst []byte) []byte {
+	dst = append(dst, o.Header[0]|2)
+	dst = append(dst, o.Header[1:]...)
+	dst = binary.AppendUvarint(dst, uint64(len(o.Payload))) // LEB128
+	return append(dst, o.Payload...)
 }
 
 // leb128 reads a number of at most 32 bits in at most 8 bytes (AV1, 4.10.5).
@@ -93,29 +93,30 @@ func leb128(b []byte) (v uint64, used int, err error) {
 func CanonicalAV1(dst, tu []byte) ([]byte, error) {
 	canonical := true
 	for b := tu; len(b) > 0; {
-		o, err := cutOBU(b)
+		o, err := CutOBU(b)
 		if err != nil {
 			return nil, err
 		}
-		canonical = canonical && o.sized && o.kept()
-		b = b[o.size:]
+		canonical = canonical && o.Sized && o.Kept()
+		b = b[o.Size:]
 	}
 	if canonical {
 		return tu, nil
 	}
 	dst = slices.Grow(dst[:0], len(tu)+8)
 	for b := tu; len(b) > 0; {
-		o, _ := cutOBU(b)
-		if o.kept() {
+		o, _ := CutOBU(b)
+		if o.Kept() {
 			dst = o.append(dst)
 		}
-		b = b[o.size:]
+		b = b[o.Size:]
 	}
 	return dst, nil
 }
 
-func (o obu) kept() bool {
-	return o.kind != obuTemporalDelim && o.kind != obuPadding && o.kind != obuTileList
+// Kept tells whether frame data holds units of this type.
+func (o OBU) Kept() bool {
+	return o.Type != OBUTemporalDelimiter && o.Type != OBUPadding && o.Type != OBUTileList
 }
 
 // NewAV1Track returns the track of an AV1 stream with this sequence header
@@ -131,10 +132,10 @@ func (t *Track) withSequence(b []byte) (*Track, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(o.payload) > maxConfig {
-		return nil, invalid("AV1 sequence header of %d bytes", len(o.payload))
+	if len(o.Payload) > maxConfig {
+		return nil, invalid("AV1 sequence header of %d bytes", len(o.Payload))
 	}
-	s, err := parseSequence(o.payload)
+	s, err := parseSequence(o.Payload)
 	if err != nil {
 		return nil, err
 	}
@@ -145,18 +146,18 @@ func (t *Track) withSequence(b []byte) (*Track, error) {
 }
 
 // findSequence returns the first sequence header OBU in b.
-func findSequence(b []byte) (obu, error) {
+func findSequence(b []byte) (OBU, error) {
 	for len(b) > 0 {
-		o, err := cutOBU(b)
+		o, err := CutOBU(b)
 		if err != nil {
 			return o, err
 		}
-		if o.kind == obuSequenceHeader {
+		if o.Type == OBUSequenceHeader {
 			return o, nil
 		}
-		b = b[o.size:]
+		b = b[o.Size:]
 	}
-	return obu{}, invalid("AV1: no sequence header")
+	return OBU{}, invalid("AV1: no sequence header")
 }
 
 // trackFromAV1 reads an AV1CodecConfigurationRecord (AV1 Codec ISO Media File
@@ -176,7 +177,7 @@ func trackFromAV1(id int, config []byte) (*Track, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := parseSequence(o.payload)
+	s, err := parseSequence(o.Payload)
 	if err != nil {
 		return nil, err
 	}

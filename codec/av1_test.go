@@ -220,3 +220,15 @@ func FuzzAV1(f *testing.F) {
 		}
 	})
 }
+
+func TestCutOBU(t *testing.T) {
+	for s, size := range map[string]int{"": 0, "30": 1, "34": 0, "3400": 2, "3200": 2, "3201": 0, "320155 55": 3, "3600015555": 4, "b0": 0, "32ff": 0} {
+		b := unhex(s)
+		o, err := codec.CutOBU(b)
+		require.Equal(t, size > 0, err == nil, s)
+		if err == nil {
+			require.Equal(t, size, o.Size, s)
+			require.True(t, bytes.HasPrefix(b, o.Header))
+		}
+	}
+}

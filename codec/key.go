@@ -52,25 +52,25 @@ func isVP9Key(data []byte) bool {
 
 // scanAV1 returns the sequence header OBU of a temporal unit, if it has one,
 // and tells whether decoding can start there.
-func scanAV1(tu []byte) (sequence obu, key bool) {
+func scanAV1(tu []byte) (sequence OBU, key bool) {
 	for b := tu; len(b) > 0; {
-		o, err := cutOBU(b)
+		o, err := CutOBU(b)
 		if err != nil {
 			return sequence, false
 		}
-		b = b[o.size:]
-		switch o.kind {
-		case obuSequenceHeader:
+		b = b[o.Size:]
+		switch o.Type {
+		case OBUSequenceHeader:
 			sequence = o
-		case obuFrame, obuFrameHeader:
-			if sequence.payload == nil {
+		case OBUFrame, OBUFrameHeader:
+			if sequence.Payload == nil {
 				return sequence, false
 			}
 			// uncompressed_header (AV1, 5.9.2): show_existing_frame,
 			// frame_type 2 bits, show_frame, unless the sequence is a still.
-			p := sequence.payload
+			p := sequence.Payload
 			still := len(p) > 0 && p[0]&8 != 0 // reduced_still_picture_header
-			return sequence, still || len(o.payload) > 0 && o.payload[0]>>4 == 1
+			return sequence, still || len(o.Payload) > 0 && o.Payload[0]>>4 == 1
 		}
 	}
 	return sequence, false
@@ -116,11 +116,11 @@ func parseAV1(t *Track, tu []byte) (t2 *Track, out []byte, key bool, err error) 
 		return t, nil, false, err
 	}
 	sequence, key := scanAV1(out)
-	if sequence.payload == nil {
+	if sequence.Payload == nil {
 		return t, out, key, nil
 	}
 	if len(t.Config) > 4 {
-		if o, err := findSequence(t.Config[4:]); err == nil && bytes.Equal(o.payload, sequence.payload) {
+		if o, err := findSequence(t.Config[4:]); err == nil && bytes.Equal(o.Payload, sequence.Payload) {
 			return t, out, key, nil
 		}
 	}

@@ -97,11 +97,7 @@ func (s *Server) init() {
 
 // ListenAndServe listens on s.Addr and calls Serve.
 func (s *Server) ListenAndServe(ctx context.Context) error {
-	addr := s.Addr
-	if addr == "" {
-		addr = ":" + defaultPort
-	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	ln, err := listen.TCP(ctx, s.Addr, defaultPort)
 	if err != nil {
 		return err
 	}
@@ -117,10 +113,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err := s.listen.Serve(ctx, ln, func(v *listen.Serving, nc net.Conn) {
 		(&serving{s, v}).serve(nc)
 	})
-	if err == nil {
-		err = ErrServerClosed
+	if err != nil {
+		return err
 	}
-	return err
+	return ErrServerClosed
 }
 
 // A serving is one call of Serve.

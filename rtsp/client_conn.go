@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -90,9 +91,7 @@ func (c *Client) dial(ctx context.Context, a address) (net.Conn, error) {
 	if err != nil {
 		return nil, c.verdict(ctx, err)
 	}
-	if t, ok := nc.(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3})
-	}
+	listen.KeepAlive(nc)
 	if !a.secure {
 		return nc, nil
 	}

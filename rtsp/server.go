@@ -116,11 +116,7 @@ func (s *Server) init() {
 
 // ListenAndServe listens on s.Addr and calls Serve.
 func (s *Server) ListenAndServe(ctx context.Context) error {
-	addr := s.Addr
-	if addr == "" {
-		addr = ":" + defaultPort
-	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	ln, err := listen.TCP(ctx, s.Addr, defaultPort)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,14 @@ func (s *Server) Print(level slog.Level, kind string, args ...any) {
 	s.log.Log(s.Logger, level, s.Name+": "+kind, args...)
 }
 
+// TCP listens on addr, or, if that is empty, on port of all addresses.
+func TCP(ctx context.Context, addr, port string) (net.Listener, error) {
+	if addr == "" {
+		addr = ":" + port
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+}
+
 // Serve accepts connections on ln, each with a goroutine of its own that calls
 // session, until ctx is done, which returns nil after everybody has gone: ln is
 // closed, those who have said how take their leave for up to 2 s, the others

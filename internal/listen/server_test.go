@@ -292,6 +292,7 @@ func TestHear(t *testing.T) {
 			_, _ = nc.Write([]byte(c.say))
 			synctest.Wait()
 			_ = nc.Close()
+			synctest.Wait() // the server's stop closes the session's end, too: it is to have heard by then
 		})
 		require.Equal(t, c.want, said.Load())
 	}

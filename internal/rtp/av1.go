@@ -37,13 +37,8 @@ func describeAV1(t *codec.Track, p *Payload) bool {
 	return true
 }
 
-// OBU types (AV1, 6.2.2).
-const (
-	obuSequenceHeader = 1
-	obuTemporalDelim  = 2
-	obuTileList       = 8
-	obuPadding        = 15
-)
+// obuSized is set in the first byte of an OBU that has a size field.
+const obuSized = 2
 
 // Bits of an aggregation header (4.4), which each payload begins with.
 //
@@ -80,20 +75,20 @@ func (p *av1Packer) pack(w *packetWriter, f *codec.Frame) error {
 	p.begin(w, flags)
 	if (f.Key() || changed) && !sequence && len(f.Track.Config) > 4 {
 		for b := f.Track.Config[4:]; len(b) > 0; {
-			o, ok := cutOBU(b)
-			if !ok {
+			o, err := codec.CutOBU(b)
+			if err != nil {
 				break
 			}
 			p.add(w, o, false)
-			b = b[o.size:]
+			b = b[o.Size:]
 		}
 	}
 	for at := 0; at <= last; {
-		o, _ := cutOBU(f.Data[at:])
-		if o.kept() {
+		o, _ := codec.CutOBU(f.Data[at:])
+		if o.Kept() {
 			p.add(w, o, at == last)
 		}
-		at += o.size
+		at += o.Size
 	}
 	w.end(true)
 	return nil
@@ -104,15 +99,15 @@ func (p *av1Packer) pack(w *packetWriter, f *codec.Frame) error {
 func checkAV1(data []byte) (last int, sequence bool, err error) {
 	last = -1
 	for at := 0; at < len(data); {
-		o, ok := cutOBU(data[at:])
-		if !ok {
-			return 0, false, invalid("AV1 frame: OBU cut")
+		o, err := codec.CutOBU(data[at:])
+		if err != nil {
+			return 0, false, invalid("AV1 frame: %v", err)
 		}
-		if o.kept() {
+		if o.Kept() {
 			last = at
 		}
-		sequence = sequence || o.kind == obuSequenceHeader
-		at += o.size
+		sequence = sequence || o.Type == codec.OBUSequenceHeader
+		at += o.Size
 	}
 	if last < 0 {
 		return 0, false, invalid("AV1 frame without OBU")
@@ -134,9 +129,9 @@ func (p *av1Packer) next(w *packetWriter, flags byte) {
 
 // add writes o as an element of this packet or, as far as there is no room, the
 // next ones. last tells that nothing follows it.
-func (p *av1Packer) add(w *packetWriter, o obu, last bool) {
+func (p *av1Packer) add(w *packetWriter, o codec.OBU, last bool) {
 	var buf [2]byte
-	header, rest := buf[:copy(buf[:], o.header)], o.payload
+	header, rest := buf[:copy(buf[:], o.Header)], o.Payload
 	header[0] &^= obuSized
 	for {
 		n := len(header) + len(rest)
@@ -246,23 +241,23 @@ func (u *av1Unpacker) payload(b []byte, first bool) error {
 
 // complete ends an OBU, which gets a size field.
 func (u *av1Unpacker) complete() error {
-	o, ok := cutOBU(u.buf[u.open:])
-	if !ok {
+	o, err := codec.CutOBU(u.buf[u.open:])
+	if err != nil {
 		u.drop()
-		return invalid("AV1 payload: bad OBU")
+		return invalid("AV1 payload: %v", err)
 	}
-	if u.obus == 0 && (o.kind == obuSequenceHeader || o.kind == obuTemporalDelim) {
+	if u.obus == 0 && (o.Type == codec.OBUSequenceHeader || o.Type == codec.OBUTemporalDelimiter) {
 		u.uncertain = false // temporal units begin with these
 	}
 	u.obus++
 	switch {
-	case !o.kept():
+	case !o.Kept():
 		u.buf = u.buf[:u.open]
-	case o.header[0]&obuSized == 0:
+	case !o.Sized:
 		u.buf[u.open] |= obuSized
 		var size [binary.MaxVarintLen64]byte
-		n := binary.PutUvarint(size[:], uint64(len(o.payload)))
-		u.buf = slices.Insert(u.buf, u.open+len(o.header), size[:n]...)
+		n := binary.PutUvarint(size[:], uint64(len(o.Payload)))
+		u.buf = slices.Insert(u.buf, u.open+len(o.Header), size[:n]...)
 	}
 	u.open = -1
 	return nil
@@ -273,56 +268,6 @@ func (u *av1Unpacker) finish(dst []Unit) ([]Unit, error) {
 		u.drop()
 	}
 	return u.emit(dst, 0, !u.uncertain)
-}
-
-// An obu is an open bitstream unit (AV1, 5.3.1).
-//
-//	 0 1 2 3 4 5 6 7
-//	+-+-+-+-+-+-+-+-+
-//	|F| type  |X|S|-|  X: another byte of header, S: a size follows
-//	+-+-+-+-+-+-+-+-+
-type obu struct {
-	kind    byte
-	header  []byte
-	payload []byte
-	size    int // of all of it
-}
-
-const (
-	obuExtended = 4 // X
-	obuSized    = 2 // S
-)
-
-// cutOBU reads the OBU that b begins with. One without size reaches to the end
-// of b.
-func cutOBU(b []byte) (o obu, ok bool) {
-	if len(b) == 0 || b[0]&0x80 != 0 {
-		return o, false
-	}
-	o.kind = b[0] >> 3 & 15
-	o.size = 1
-	if b[0]&obuExtended != 0 {
-		o.size = 2
-	}
-	if len(b) < o.size {
-		return o, false
-	}
-	o.header, o.payload = b[:o.size], b[o.size:]
-	if b[0]&obuSized != 0 {
-		n, used := binary.Uvarint(o.payload)
-		if used <= 0 || n > uint64(len(o.payload)-used) {
-			return o, false
-		}
-		o.size += used
-		o.payload = o.payload[used:][:n]
-	}
-	o.size += len(o.payload)
-	return o, true
-}
-
-// kept tells whether the OBU is sent, and has a place in frame data.
-func (o obu) kept() bool {
-	return o.kind != obuTemporalDelim && o.kind != obuTileList && o.kind != obuPadding
 }
 
 // lebSize returns how many bytes n has as LEB128.

@@ -1,7 +1,6 @@
 package rtp
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -127,17 +126,5 @@ func TestAV1Describe(t *testing.T) {
 func TestLEBSize(t *testing.T) {
 	for n, size := range map[int]int{0: 1, 127: 1, 128: 2, 16383: 2, 16384: 3, 65535: 3} {
 		require.Equal(t, size, lebSize(n))
-	}
-}
-
-func TestCutOBU(t *testing.T) {
-	for s, size := range map[string]int{"": 0, "30": 1, "34": 0, "3400": 2, "3200": 2, "3201": 0, "320155 55": 3, "3600015555": 4, "b0": 0, "32ff": 0} {
-		b := unhex(s)
-		o, ok := cutOBU(b)
-		require.Equal(t, size > 0, ok, s)
-		if ok {
-			require.Equal(t, size, o.size, s)
-			require.True(t, bytes.HasPrefix(b, o.header))
-		}
 	}
 }

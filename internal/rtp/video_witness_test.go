@@ -95,9 +95,9 @@ func unitsOf(f *codec.Frame, sets bool) (units [][]byte) {
 		return slices.AppendSeq(units, f.NALUs())
 	case codec.AV1:
 		for b := f.Data; len(b) > 0; {
-			o, _ := cutOBU(b)
-			units = append(units, slices.Concat([]byte{o.header[0] &^ obuSized}, o.header[1:], o.payload))
-			b = b[o.size:]
+			o, _ := codec.CutOBU(b)
+			units = append(units, slices.Concat([]byte{o.Header[0] &^ obuSized}, o.Header[1:], o.Payload))
+			b = b[o.Size:]
 		}
 		return units
 	}
