@@ -185,7 +185,7 @@ func (f *Feed) fill() {
 				f.pos.Store(pos - uint64(len(f.frames)-i))
 				f.over.Store(true)
 				f.ended = true
-				f.ring.close(io.EOF)
+				f.finish(io.EOF)
 				return
 			}
 			f.frames[i] = slot[*codec.Frame]{}
@@ -194,7 +194,7 @@ func (f *Feed) fill() {
 		if len(f.frames) == 0 {
 			if err != nil {
 				f.ended = true
-				f.ring.close(err)
+				f.finish(err)
 			}
 			return
 		}
@@ -239,6 +239,12 @@ func (f *Feed) add(fr *codec.Frame, at time.Time) bool {
 	if err != nil {
 		f.dropped++
 	}
+	f.keep(video, at)
+	return true
+}
+
+// keep puts the packets that were made into the ring. The lock is held.
+func (f *Feed) keep(video bool, at time.Time) {
 	for i := range f.packets {
 		p := &f.packets[i]
 		e := entry{Packet: *p, video: video}
@@ -254,12 +260,11 @@ func (f *Feed) add(fr *codec.Frame, at time.Time) bool {
 		f.ring.append(e, max(len(p.Wire), len(p.Framed)), p.Key, at)
 		*p = Packet{}
 	}
-	return true
 }
 
-// muxFrame makes the packets of a frame. A muxer that panics, which is a bug,
-// loses that frame and nothing else: the goroutine is everybody's. The lock is
-// held.
+// muxFrame makes the packets of a frame, and of those that were held back if
+// there is none. A muxer that panics, which is a bug, loses that frame and
+// nothing else: the goroutine is everybody's. The lock is held.
 func (f *Feed) muxFrame(fr *codec.Frame) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -270,8 +275,21 @@ func (f *Feed) muxFrame(fr *codec.Frame) (err error) {
 			}
 		}
 	}()
-	f.packets, err = f.mux.Append(f.packets[:0], fr)
+	f.packets = f.packets[:0]
+	if fr != nil {
+		f.packets, err = f.mux.Append(f.packets, fr)
+	} else if held, ok := f.mux.(Flusher); ok {
+		f.packets = held.Flush(f.packets)
+	}
 	return err
+}
+
+// finish ends the feed for the reason err, after what its muxer holds back. The
+// lock is held.
+func (f *Feed) finish(err error) {
+	_ = f.muxFrame(nil)
+	f.keep(true, time.Now()) // nothing waits for a video frame any more
+	f.ring.close(err)
 }
 
 // configWith returns the newest Header packets with p, which is about to be appended.
@@ -386,7 +404,10 @@ func privateFeed(ctx context.Context, r Reader, sub *Subscription, format Format
 	c.block, _ = f.ring.block(0, feedAhead)
 	go func() {
 		defer close(c.pumped)
-		f.ring.close(f.pump(ctx, r, sub == nil))
+		err := f.pump(ctx, r, sub == nil)
+		f.mu.Lock()
+		f.finish(err)
+		f.mu.Unlock()
 	}()
 	return c, nil
 }

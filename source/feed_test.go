@@ -479,3 +479,57 @@ func TestFeedNewFormat(t *testing.T) {
 		require.NoError(t, p.Close())
 	})
 }
+
+// A lateMuxer makes the packet of a frame when the next one has come.
+type lateMuxer struct {
+	textMuxer
+	held *codec.Frame
+}
+
+func (m *lateMuxer) Append(dst []Packet, f *codec.Frame) ([]Packet, error) {
+	if m.tracks[f.Track.ID] != f.Track {
+		return dst, ErrNewFormat
+	}
+	dst = m.Flush(dst)
+	m.held = f
+	return dst, nil
+}
+
+func (m *lateMuxer) Flush(dst []Packet) []Packet {
+	if m.held != nil {
+		dst, _ = m.textMuxer.Append(dst, m.held)
+		m.held = nil
+	}
+	return dst
+}
+
+// TestFeedFlush: what a muxer holds back comes at the end, whatever ends it.
+func TestFeedFlush(t *testing.T) {
+	late := Format{Name: "late", New: func(tracks []*codec.Track) (Muxer, error) {
+		m, err := textFormat(nil).New(tracks)
+		return &lateMuxer{textMuxer: *m.(*textMuxer)}, err
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, StreamOptions{})
+		p := s.publish(video)
+		s.write(p, frame(video, 0, true), frame(video, 1, false))
+		a := s.feed(s.play(ViewerOptions{}), late)
+		require.Equal(t, "0:1K", next(t, a))
+		s.write(p, frame(video2, 2, true)) // the format cannot follow
+		require.Equal(t, "40:1-", next(t, a))
+		_, err := a.Next(t.Context(), nil)
+		require.Equal(t, io.EOF, err)
+
+		b := s.feed(s.play(ViewerOptions{}), late)
+		private := s.feed(s.play(ViewerOptions{Slow: SlowBlock}), late)
+		s.write(p, frame(video2, 3, false))
+		require.NoError(t, p.Close())
+		for _, c := range []*Cursor{b, private} {
+			require.Equal(t, "80:1K 120:1-", next(t, c))
+			_, err = c.Next(t.Context(), nil)
+			require.Equal(t, io.EOF, err)
+			require.NoError(t, c.Close())
+		}
+		require.NoError(t, a.Close())
+	})
+}

@@ -14,11 +14,20 @@ type Muxer interface {
 	Header() []byte
 	// Append appends the packets that f makes. A frame whose Track is new or
 	// differs from the one before makes Header packets first. A frame the
-	// format cannot carry makes none, and no error. After an error the frame is
+	// format cannot carry makes none, and no error; nor does one that a Flusher
+	// holds back, whose packets come with a frame after it. After an error the frame is
 	// counted as dropped and muxing goes on; but one that wraps ErrNewFormat
 	// ends the stream for the viewers of this Muxer, and those who come then get
 	// a new one that begins with f.
 	Append(dst []Packet, f *codec.Frame) ([]Packet, error)
+}
+
+// A Flusher is a Muxer that holds frames back, because it must know what follows
+// them.
+type Flusher interface {
+	// Flush appends the packets of what is held back. It is called once, at the
+	// end of the stream.
+	Flush(dst []Packet) []Packet
 }
 
 // A Packet is the wire form of (a part of) one frame. It is immutable.

@@ -460,6 +460,9 @@ func (s *Stream) endIf(ok func() bool, reason, last error) {
 	p := s.pub
 	s.pub = nil
 	s.ring.close(last)
+	for sub := range s.subs {
+		sub.streamEnded()
+	}
 	// Out of the map before anyone learns of the end, so that who comes next
 	// finds no dead stream.
 	s.hub.remove(s)
@@ -474,6 +477,20 @@ func (s *Stream) endIf(ok func() bool, reason, last error) {
 		p.req.end(p.stats())
 	}
 	s.hub.events.drain(s.hub.OnEvent)
+}
+
+// Subscribe returns a reading of the stream, which starts at the newest key
+// frame, without asking a Handler; nil if the stream has ended or is not live.
+// It is for what turns a stream into something else once for many: HLS, a
+// recording. req needs Schema, and Passive if the reading is no viewer.
+func (s *Stream) Subscribe(req *Request) *Subscription {
+	req.Key = s.key
+	if req.ID == "" {
+		req.ID = NewID()
+	}
+	sub := s.subscribe(req)
+	s.hub.events.drain(s.hub.OnEvent)
+	return sub
 }
 
 // subscribe adds a viewer at the newest key frame; nil if the stream is not live.

@@ -19,12 +19,15 @@ type Subscription struct {
 	place  place // in the stream's ring, or in the feed's
 	bytes  atomic.Uint64
 	frames atomic.Uint64
+	fetch  atomic.Bool // Charge was called
 
 	mu      sync.Mutex // guards what follows
 	err     error      // why it ended
 	cutFor  error      // why the stream ended it, if it did
 	onCut   func(error)
 	closed  chan struct{} // made by the first who waits
+	over    bool          // err is set, or the stream has ended
+	done    chan struct{} // closed with over; made by the first who asks
 	block   *blocker
 	unblock func()
 }
@@ -153,6 +156,44 @@ func (s *Subscription) fail(err error) {
 	if s.unblock != nil {
 		s.unblock()
 	}
+	s.finish()
+}
+
+// finish closes what Done returned. The lock is held.
+func (s *Subscription) finish() {
+	if !s.over && s.done != nil {
+		close(s.done)
+	}
+	s.over = true
+}
+
+// streamEnded is told when the stream has ended. There may be frames left to read.
+func (s *Subscription) streamEnded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finish()
+}
+
+// Done returns a channel that is closed when the subscription was closed or
+// kicked, or when its stream has ended. It is for viewers who read no frames.
+func (s *Subscription) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.over {
+			close(s.done)
+		}
+	}
+	return s.done
+}
+
+// Charge counts bytes that the viewer has fetched of something which was made of
+// the stream once for all, such as HLS segments. A viewer who is charged reads no
+// frames and is never behind.
+func (s *Subscription) Charge(bytes int) {
+	s.fetch.Store(true)
+	s.bytes.Add(uint64(max(0, bytes)))
 }
 
 // cut ends the subscription from the stream's side.
@@ -188,9 +229,13 @@ func (s *Subscription) Close() error {
 
 // Stats returns the viewer's counters.
 func (s *Subscription) Stats() SessionStats {
+	var lag time.Duration
+	if !s.fetch.Load() {
+		lag = s.place.behind(time.Now())
+	}
 	return SessionStats{
 		ID: s.req.ID, Key: s.stream.key, Schema: s.req.Schema, Protocol: s.req.Protocol, Remote: s.req.Remote,
 		Passive: s.req.Passive, Start: s.start, Bytes: s.bytes.Load(), Frames: s.frames.Load(),
-		Lag: s.place.behind(time.Now()), Jumps: s.place.jumps.Load(), Skipped: s.place.skipped.Load(), Err: s.reason(),
+		Lag: lag, Jumps: s.place.jumps.Load(), Skipped: s.place.skipped.Load(), Err: s.reason(),
 	}
 }

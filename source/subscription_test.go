@@ -190,3 +190,54 @@ func TestStartsAtKey(t *testing.T) {
 		require.ErrorIs(t, err, io.ErrClosedPipe)
 	})
 }
+
+// TestCharge: a viewer who fetches instead of reading is counted by what it
+// fetched, is never behind, and learns of its end.
+func TestCharge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, StreamOptions{})
+		p := s.publish(video)
+		s.write(p, frame(video, 0, true))
+		viewers := make([]*Subscription, 3)
+		for i := range viewers {
+			viewers[i] = s.play(ViewerOptions{}).(*Subscription)
+			viewers[i].Charge(1000)
+			viewers[i].Charge(-1)
+		}
+		shared := viewers[0].Stream().Subscribe(&Request{Schema: "x", Passive: true})
+		require.NotEmpty(t, shared.Request().ID)
+		require.Equal(t, testKey, shared.Request().Key)
+		require.Equal(t, "0:1K", read(t, shared, 1))
+		for n := range 100 {
+			s.write(p, frame(video, n+1, n%25 == 0))
+			time.Sleep(40 * ms)
+		}
+		st := viewers[0].Stats()
+		require.Equal(t, uint64(1000), st.Bytes)
+		require.Zero(t, st.Lag)
+		require.NotZero(t, shared.Stats().Lag)
+
+		stats := viewers[0].Stream().Stats()
+		require.Equal(t, map[string]int{"x": 3}, stats.Viewers, "the passive one is no viewer")
+		open := func(sub *Subscription) bool {
+			select {
+			case <-sub.Done():
+				return false
+			default:
+				return true
+			}
+		}
+		require.True(t, open(viewers[0]))
+		require.True(t, s.Kick(viewers[0].Request().ID))
+		require.False(t, open(viewers[0]))
+		require.NoError(t, viewers[1].Close())
+		require.False(t, open(viewers[1]))
+		require.True(t, open(viewers[2]))
+		require.NoError(t, p.Close())
+		require.False(t, open(viewers[2]))
+		require.False(t, open(shared))
+		_, err := shared.ReadFrame(t.Context())
+		require.NoError(t, err, "what the stream left can be read")
+		require.Nil(t, viewers[2].Stream().Subscribe(&Request{}), "the stream is over")
+	})
+}
