@@ -18,14 +18,14 @@ var mpegAudioCases = []struct {
 	size, samples  int
 	str            string
 }{
-	{"MPEG-1 layer III", "fffb9044", codec.MP3, 44100, 2, 417, 1152, "mp4a.6b"},
-	{"padded", "fffb9244", codec.MP3, 44100, 2, 418, 1152, "mp4a.6b"},
-	{"48 kHz mono", "fffb94c4", codec.MP3, 48000, 1, 384, 1152, "mp4a.6b"},
+	{"MPEG-1 layer III", "fffb9044", codec.MP3, 44100, 2, 417, 1152, "mp4a.6B"},
+	{"padded", "fffb9244", codec.MP3, 44100, 2, 418, 1152, "mp4a.6B"},
+	{"48 kHz mono", "fffb94c4", codec.MP3, 48000, 1, 384, 1152, "mp4a.6B"},
 	{"MPEG-2 layer III", "fff38064", codec.MP3, 22050, 2, 208, 576, "mp4a.69"},
 	{"MPEG-2.5 layer III", "ffe318c4", codec.MP3, 8000, 1, 72, 576, "mp4a.69"},
-	{"MPEG-1 layer II", "fffd8404", codec.MP2, 48000, 2, 384, 1152, "mp4a.6b"},
+	{"MPEG-1 layer II", "fffd8404", codec.MP2, 48000, 2, 384, 1152, "mp4a.6B"},
 	{"MPEG-2 layer II", "fff584c4", codec.MP2, 24000, 1, 384, 1152, "mp4a.69"},
-	{"free format", "fffb0044", codec.MP3, 44100, 2, 0, 1152, "mp4a.6b"},
+	{"free format", "fffb0044", codec.MP3, 44100, 2, 0, 1152, "mp4a.6B"},
 	{"layer I", "ffff9044", 0, 0, 0, 0, 0, ""},
 	{"layer reserved", "fff99044", 0, 0, 0, 0, 0, ""},
 	{"version reserved", "ffeb9044", 0, 0, 0, 0, 0, ""},

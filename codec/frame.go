@@ -33,7 +33,7 @@ const (
 //   - PCMA, PCMU: a byte per sample; L16: two, the high one first; the samples
 //     of all channels together
 //   - an opaque track (see [Track].Wire): the payload of an RTP packet, the body
-//     of an FLV tag
+//     of an FLV tag, the payload of a PES packet
 type Frame struct {
 	Track *Track        // the description in force; a pointer that differs from the previous frame's means new parameters
 	DTS   time.Duration // decoding time since the stream's start; never falls within a track

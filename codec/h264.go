@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 
@@ -134,7 +135,8 @@ func appendSets(b []byte, sets [][]byte) []byte {
 	return b
 }
 
-func lengthSizeMinusOne(n int) byte { return byte(max(n, 1)-1) & 3 }
+// lengthSizeMinusOne is how records tell a LengthSize.
+func lengthSizeMinusOne(n int) byte { return byte(cmp.Or(n, 4)-1) & 3 }
 
 func depthMinus8(bits uint8) byte { return (max(bits, 8) - 8) & 7 }
 

@@ -141,6 +141,10 @@ func TestAVCConfig(t *testing.T) {
 	c.SPSExt = [][]byte{{0x6d, 1}}
 	require.NoError(t, c.Unmarshal(c.Append(nil)))
 	require.Equal(t, [][]byte{{0x6d, 1}}, c.SPSExt)
+
+	c.LengthSize = 0 // means 4
+	require.NoError(t, c.Unmarshal(c.Append(nil)))
+	require.Equal(t, 4, c.LengthSize)
 }
 
 func FuzzAVCConfig(f *testing.F) {

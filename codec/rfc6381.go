@@ -40,7 +40,7 @@ func (t *Track) CodecString() string {
 		if t.SampleRate > 0 && t.SampleRate < 32000 {
 			return "mp4a.69" // MPEG-2 audio
 		}
-		return "mp4a.6b" // MPEG-1 audio
+		return "mp4a.6B" // MPEG-1 audio; browsers want the capital
 	case Opus:
 		return "opus"
 	case AC3:
