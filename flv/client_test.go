@@ -1,9 +1,7 @@
 package flv
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -81,23 +79,6 @@ func TestClientWebSocket(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-func TestClientStatus(t *testing.T) {
-	for status, want := range map[int]error{
-		401: source.ErrUnauthorized, 403: source.ErrForbidden, 404: source.ErrNotFound, 503: source.ErrLimit, 429: source.ErrLimit, 500: nil,
-	} {
-		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "the reason\nmore", status) })
-		for _, url := range []string{url, "ws" + strings.TrimPrefix(url, "http")} {
-			_, err := Open(t.Context(), url)
-			var e *StatusError
-			require.ErrorAs(t, err, &e, url)
-			require.Equal(t, StatusError{status, "the reason"}, *e)
-			if want != nil {
-				require.ErrorIs(t, err, want)
-			}
-		}
-	}
-}
-
 func TestClientRefuses(t *testing.T) {
 	_, err := Open(t.Context(), "file:///etc/passwd")
 	require.ErrorIs(t, err, source.ErrUnsupported)
@@ -165,39 +146,4 @@ func TestClientContext(t *testing.T) {
 	cancel()
 	_, err = Open(ctx, url)
 	require.ErrorIs(t, err, context.Canceled)
-}
-
-// Close ends a blocked read.
-func TestClientClose(t *testing.T) {
-	file := write(t, FormStandard, clientStream.Tracks(), clientStream.Take(time.Second))
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(w, bytes.NewReader(file))
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	})
-	r, err := Open(t.Context(), url)
-	require.NoError(t, err)
-	done := make(chan error)
-	go func() {
-		_, err := readAll(r.(*Reader))
-		done <- err
-	}()
-	require.NoError(t, r.Close())
-	require.ErrorIs(t, <-done, source.ErrClosed)
-}
-
-func TestEnded(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want error
-	}{
-		{websocket.CloseError{Code: 1000, Reason: "end of stream"}, io.EOF},
-		{websocket.CloseError{Code: 1008, Reason: "404 Not Found"}, &StatusError{404, "Not Found"}},
-		{websocket.CloseError{Code: 1001, Reason: "server is shutting down"}, &StatusError{1001, "server is shutting down"}},
-		{websocket.CloseError{Code: 1011, Reason: ""}, &StatusError{1011, ""}},
-		{io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},
-	} {
-		require.Equal(t, c.want, ended(c.err))
-	}
-	require.NoError(t, errors.Unwrap(&StatusError{Code: 1001}))
 }

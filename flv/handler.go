@@ -45,21 +45,7 @@ type Handler struct {
 // unless the connection is HTTP/2.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.once.Do(h.init)
-	path, ok := livehttp.StreamPath(r, schema, ".live.flv", ".flv")
-	if !ok {
-		if h.Next != nil {
-			h.Next.ServeHTTP(w, r)
-			return
-		}
-		http.NotFound(w, r)
-		return
-	}
-	vhost := source.DefaultVhost
-	if h.Vhost != nil {
-		vhost = h.Vhost(r)
-	}
-	key, err := source.ParseKey(vhost, path)
-	h.out.Serve(w, r, key, err, &h.options[h.form(r)])
+	h.out.ServeURL(w, r, &h.options[h.form(r)])
 }
 
 // init makes the options, which all viewers share.
@@ -67,7 +53,8 @@ func (h *Handler) init() {
 	for form := range h.options {
 		h.options[form] = livehttp.Options{
 			Handler: h.Handler, Format: FeedFormat(Form(form)), Name: "flv", ContentType: "video/x-flv",
-			Schema: schema, Viewer: h.Viewer, MergeWindow: h.MergeWindow, StallTimeout: h.StallTimeout,
+			Schema: schema, Suffixes: []string{".live.flv", ".flv"}, Vhost: h.Vhost, Next: h.Next,
+			Viewer: h.Viewer, MergeWindow: h.MergeWindow, StallTimeout: h.StallTimeout,
 			MaxViewers: h.MaxViewers, AllowOrigin: h.AllowOrigin, Logger: h.Logger,
 		}
 	}

@@ -146,7 +146,7 @@ func (d *Delivery) start(o DeliverOptions) {
 // rawConn returns conn's raw form if whole batches can be written to it
 // without waiting.
 func rawConn(conn net.Conn) syscall.RawConn {
-	if c, ok := conn.(*net.TCPConn); ok && canTryWrite {
+	if c, ok := conn.(syscall.Conn); ok && canTryWrite { // TCP, or what embeds it
 		if raw, err := c.SyscallConn(); err == nil {
 			return raw
 		}
@@ -509,7 +509,7 @@ func (d *Delivery) write(bufs net.Buffers) error {
 	if d.out != nil {
 		return d.writeTo(d.out, bufs)
 	}
-	if _, ok := d.conn.(*net.TCPConn); !ok {
+	if _, ok := d.conn.(syscall.Conn); !ok {
 		return d.writeJoined(bufs)
 	}
 	for {

@@ -220,8 +220,12 @@ func (s *Subscription) whenCut(fn func(error)) {
 }
 
 // Close implements Reader.
-func (s *Subscription) Close() error {
-	s.fail(io.ErrClosedPipe)
+func (s *Subscription) Close() error { return s.CloseWithError(io.ErrClosedPipe) }
+
+// CloseWithError is Close for a reason, which the statistics tell unless the
+// subscription has ended before.
+func (s *Subscription) CloseWithError(err error) error {
+	s.fail(err)
 	s.stream.unsubscribe(s)
 	s.req.end(s.Stats())
 	return nil

@@ -16,9 +16,9 @@ import (
 // basicAllowed reports whether a clear-text password may be asked for.
 func basicAllowed(c *source.Challenge, r *http.Request) bool { return c.Basic || r.TLS != nil }
 
-// play asks h for the stream, a second time if it challenged and the request has
+// Play asks h for the stream, a second time if it challenged and the request has
 // an answer. ErrUnauthorized from here on means that it has none, or a wrong one.
-func play(ctx context.Context, h source.Handler, r *http.Request, req *source.Request) (source.Reader, error) {
+func Play(ctx context.Context, h source.Handler, r *http.Request, req *source.Request) (source.Reader, error) {
 	if h == nil {
 		return nil, source.ErrNotFound
 	}

@@ -5,9 +5,9 @@ import "net/http"
 // methods are what a live output answers to.
 const methods = "GET, HEAD, OPTIONS"
 
-// allowOrigin lets a page of another origin read the answer: its origin is
+// AllowOrigin lets a page of another origin read the answer: its origin is
 // echoed, with credentials, unless allow says no. It reports what allow said.
-func allowOrigin(h http.Header, r *http.Request, allow func(origin string) bool) bool {
+func AllowOrigin(h http.Header, r *http.Request, allow func(origin string) bool) bool {
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -21,8 +21,8 @@ func allowOrigin(h http.Header, r *http.Request, allow func(origin string) bool)
 	return true
 }
 
-// preflight answers OPTIONS.
-func preflight(w http.ResponseWriter, r *http.Request) {
+// Preflight answers OPTIONS, after AllowOrigin.
+func Preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Allow", methods)
 	if h.Get("Access-Control-Allow-Origin") != "" {
@@ -33,4 +33,10 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
+}
+
+// RefuseMethod answers a request with another method than those.
+func RefuseMethod(w http.ResponseWriter) {
+	w.Header().Set("Allow", methods)
+	http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 }

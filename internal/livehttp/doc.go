@@ -3,7 +3,7 @@
 // common. An [Output] answers one request after the other:
 //
 //	var out livehttp.Output
-//	out.Serve(w, r, key, livehttp.Options{Handler: hub, Format: format, …})
+//	out.ServeURL(w, r, &livehttp.Options{Handler: hub, Format: format, …})
 //
 // A viewer's way: path.go, output.go (methods, CORS, who asks for what), then either
 // http.go (wait for the stream, hijack the connection) or websocket.go (upgrade,
@@ -13,4 +13,7 @@
 // hijacked (HTTP/2), it stays and writes through the ResponseWriter
 // (response_conn.go). frame.go and parser.go are the WebSocket protocol (RFC
 // 6455), without extensions.
+//
+// A [Client] asks other servers for live streams (client.go, client_websocket.go),
+// a [Fetcher] for what has an end.
 package livehttp

@@ -22,7 +22,7 @@ func (v *viewer) serveHTTP(ctx context.Context, w http.ResponseWriter, r *http.R
 		if r.Context().Err() == nil {
 			err = v.why(err)
 			v.refused(err)
-			refuse(w, r, err)
+			Refuse(w, r, err)
 		}
 		v.leave()
 		return
@@ -53,7 +53,7 @@ func (v *viewer) serveHTTP(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // find waits for the stream that the viewer wants.
 func (v *viewer) find(ctx context.Context, r *http.Request) (*source.Cursor, error) {
-	rd, err := play(ctx, v.opt.Handler, r, v.req)
+	rd, err := Play(ctx, v.opt.Handler, r, v.req)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,7 @@ package livehttp
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,17 +15,20 @@ import (
 
 // Options say what an Output shows.
 type Options struct {
-	Handler      source.Handler           // asked for every stream; nil has none
-	Format       source.Format            // with Packet.Framed set
-	Name         string                   // of the format in Request.Protocol, as in "http-flv"
-	ContentType  string                   //
-	Schema       string                   // what viewers are counted by
-	Viewer       source.ViewerOptions     // how slow viewers are treated
-	MergeWindow  time.Duration            // see source.DeliverOptions
-	StallTimeout time.Duration            // see source.DeliverOptions
-	MaxViewers   int                      // 0: no limit
-	AllowOrigin  func(origin string) bool // nil allows all
-	Logger       *slog.Logger             // a line per session, at most 10 a second of a kind; nil discards
+	Handler      source.Handler             // asked for every stream; nil has none
+	Format       source.Format              // with Packet.Framed set
+	Name         string                     // of the format in Request.Protocol, as in "http-flv"
+	ContentType  string                     //
+	Schema       string                     // what viewers are counted by; ?schema= of a URL without suffix
+	Suffixes     []string                   // of the URLs, in any case; the longer of two that end alike comes first
+	Vhost        func(*http.Request) string // virtual host of a request; nil: source.DefaultVhost
+	Next         http.Handler               // gets what is not the URL of a stream; nil: 404
+	Viewer       source.ViewerOptions       // how slow viewers are treated
+	MergeWindow  time.Duration              // see source.DeliverOptions
+	StallTimeout time.Duration              // see source.DeliverOptions
+	MaxViewers   int                        // 0: no limit
+	AllowOrigin  func(origin string) bool   // nil allows all
+	Logger       *slog.Logger               // a line per session, at most 10 a second of a kind; nil discards
 }
 
 // An Output knows the viewers of one HTTP handler. The zero value is ready for
@@ -43,10 +44,29 @@ type Output struct {
 	log limitlog.Limiter
 }
 
+// ServeURL answers a request for the stream that its URL names. It returns before
+// the viewer leaves, unless the connection is HTTP/2.
+func (o *Output) ServeURL(w http.ResponseWriter, r *http.Request, opt *Options) {
+	path, ok := StreamPath(r, opt.Schema, opt.Suffixes...)
+	switch {
+	case ok:
+		vhost := source.DefaultVhost
+		if opt.Vhost != nil {
+			vhost = opt.Vhost(r)
+		}
+		key, err := source.ParseKey(vhost, path)
+		o.Serve(w, r, key, err, opt)
+	case opt.Next != nil:
+		opt.Next.ServeHTTP(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
 // Serve answers a request for the stream that key names; keyErr is what was
 // wrong with the name.
 func (o *Output) Serve(w http.ResponseWriter, r *http.Request, key source.Key, keyErr error, opt *Options) {
-	allowed := allowOrigin(w.Header(), r, opt.AllowOrigin)
+	allowed := AllowOrigin(w.Header(), r, opt.AllowOrigin)
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodHead:
@@ -54,28 +74,32 @@ func (o *Output) Serve(w http.ResponseWriter, r *http.Request, key source.Key, k
 		w.WriteHeader(http.StatusOK)
 		return
 	case http.MethodOptions:
-		preflight(w, r)
+		Preflight(w, r)
 		return
 	default:
-		w.Header().Set("Allow", methods)
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		RefuseMethod(w)
 		return
 	}
 	upgrade := r.Header.Get("Sec-WebSocket-Key") != ""
 	if upgrade && !allowed { // browsers enforce CORS for HTTP, the server must for WebSocket
-		refuse(w, r, source.Refuse(source.ErrForbidden, "origin not allowed"))
+		Refuse(w, r, source.Refuse(source.ErrForbidden, "origin not allowed"))
 		return
 	}
 	if keyErr != nil {
-		refuse(w, r, keyErr)
+		Refuse(w, r, keyErr)
 		return
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	v := &viewer{out: o, opt: opt, cancel: cancel, req: newRequest(r, key, opt, upgrade)}
+	scheme := "http"
+	if upgrade {
+		scheme = "ws"
+	}
+	v := &viewer{out: o, opt: opt, cancel: cancel, req: NewRequest(r, key, opt.Schema, scheme, opt.Name)}
+	v.req.Viewer = opt.Viewer
 	if err := o.add(v); err != nil {
 		cancel()
 		v.refused(err)
-		refuse(w, r, err)
+		Refuse(w, r, err)
 		return
 	}
 	defer v.guard()
@@ -105,49 +129,6 @@ func (v *viewer) guard() {
 	}
 	panic(http.ErrAbortHandler)
 }
-
-// newRequest describes r for the Handler.
-func newRequest(r *http.Request, key source.Key, opt *Options, upgrade bool) *source.Request {
-	protocol := "http"
-	if upgrade {
-		protocol = "ws"
-	}
-	if r.TLS != nil {
-		protocol += "s"
-	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return &source.Request{
-		ID: source.NewID(), Schema: opt.Schema, Protocol: protocol + "-" + opt.Name,
-		Key: key, Params: r.URL.RawQuery, Remote: peerAddr(r.RemoteAddr), Local: local,
-		TLS: r.TLS, Header: lasting(r.Header), Viewer: opt.Viewer,
-	}
-}
-
-// lasting returns what of a header is about the peer, not the connection: it is
-// kept as long as the session.
-func lasting(h http.Header) http.Header {
-	kept := make(http.Header) // it is mostly a few
-	for k, v := range h {
-		if k != "Connection" && k != "Upgrade" && !strings.HasPrefix(k, "Sec-Websocket-") {
-			kept[k] = v
-		}
-	}
-	return kept
-}
-
-// peerAddr returns the address that net/http gives as text.
-func peerAddr(s string) net.Addr {
-	if a, err := netip.ParseAddrPort(s); err == nil {
-		return net.TCPAddrFromAddrPort(a)
-	}
-	return textAddr(s)
-}
-
-// A textAddr is the address of a peer that is not on TCP.
-type textAddr string
-
-func (textAddr) Network() string  { return "http" }
-func (a textAddr) String() string { return string(a) }
 
 // liveHeader sets what the header of a live stream says. Its end is that of the
 // connection: there is no length, and no chunks.

@@ -57,8 +57,8 @@ func textOf(err error) string {
 	return http.StatusText(statusOf(err))
 }
 
-// refuse answers a request with an error.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
+// Refuse answers a request with an error.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding"} {
 		h.Del(name)
