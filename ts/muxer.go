@@ -1,0 +1,432 @@
+package ts
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/mediakit-go/mediakit/codec"
+)
+
+// The PIDs of what is written.
+const (
+	pidPMT   = 0x1000
+	firstPID = 0x100 // of the elementary streams
+	endPID   = pidPMT
+)
+
+// maxStreams bounds the elementary streams of a program.
+const maxStreams = 32
+
+// Times in ticks of 90 kHz.
+const (
+	lead       = clockRate / 5         // PTS and DTS run ahead of the clock: a decoder has so long to get a frame
+	tablesMost = clockRate * 2 / 5     // between tables; DVB allows 500 ms (ETSI TR 101 290, 5.2.1), and a frame may be late
+	pcrLeast   = clockRate * 30 / 1000 // between clock references
+	pcrMost    = clockRate * 60 / 1000 // then one goes before a frame of another track; 100 ms are allowed (13818-1, 2.7.2)
+	clockJump  = clockRate * 10        // a clock that is back by so much is another
+)
+
+// A Muxer turns frames into transport packets: one program, a PES packet for each
+// frame, PAT and PMT before key frames of video and at least every 500 ms, the
+// clock on the video's PID, else on the audio's. H.264 and H.265 frames begin with
+// an access unit delimiter, key frames with the parameter sets behind it. Times are
+// written as they are, 200 ms ahead of the clock. It keeps no frames.
+type Muxer struct {
+	streams []*muxerStream
+	clock   *muxerStream // whose PID has the PCR; nil without streams
+	pid     uint16       // the next free one, less firstPID
+
+	pmt                    []byte // section; nil after a change
+	version                byte   // of the PMT
+	patCounter, pmtCounter byte
+	fresh                  bool  // tables were the last that was written
+	tablesAt               int64 // when they were written last; valid if begun
+	pcr                    int64 // the newest; valid if clocked
+	begun, clocked         bool
+
+	head []byte // scratch: what precedes the data of a frame
+}
+
+// A muxerStream is a track of a Muxer.
+type muxerStream struct {
+	track   *codec.Track
+	carried bool
+	carriage
+	pid     uint16
+	counter byte
+	access  []byte // before the frames of H.264 and H.265: delimiter and parameter sets, in Annex B
+	delim   int    // the part of it that is the delimiter
+	adts    []byte // header of an empty frame
+	changed bool   // the parameters: access is due
+}
+
+// next returns the continuity counter of the next packet.
+func (s *muxerStream) next() byte {
+	c := s.counter
+	s.counter = (c + 1) & 15
+	return c
+}
+
+func (s *muxerStream) video() bool { return s.track.Kind() == codec.KindVideo }
+
+// opaque tells whether s is only passed through.
+func (s *muxerStream) opaque() bool { return s.track.Wire != "" }
+
+// NewMuxer returns a Muxer of the tracks that can be carried. Others may come
+// with the first of their frames.
+func NewMuxer(tracks []*codec.Track) *Muxer {
+	m := &Muxer{version: 31}
+	for _, t := range tracks {
+		m.streamOf(t)
+	}
+	return m
+}
+
+// Tracks returns the tracks that are carried, as they are now.
+func (m *Muxer) Tracks() []*codec.Track {
+	var tracks []*codec.Track
+	for _, s := range m.streams {
+		if s.carried {
+			tracks = append(tracks, s.track)
+		}
+	}
+	return tracks
+}
+
+// AppendTables appends PAT and PMT: what a reader must have first. The next frame
+// does not repeat them.
+func (m *Muxer) AppendTables(dst []byte) []byte {
+	dst = m.appendTables(dst)
+	m.fresh = true
+	return dst
+}
+
+// Append appends the packets that f makes, tables before them where they are due
+// or have changed. A frame that cannot be carried makes none, and no error.
+func (m *Muxer) Append(dst []byte, f *codec.Frame) ([]byte, error) {
+	p, ok, err := m.plan(f)
+	if !ok || err != nil {
+		return dst, err
+	}
+	return m.write(slices.Grow(dst, p.size), &p), nil
+}
+
+// A plan is what will be written for a frame.
+type plan struct {
+	f         *codec.Frame
+	s         *muxerStream
+	access    []byte // of s, as far as it is written
+	data      int    // bytes of f.Data
+	dts       int64
+	tables    bool // before the frame
+	idlePCR   bool // a packet with the clock, before the frame
+	field     [8]byte
+	fieldSize int
+	size      int // of all packets
+}
+
+// plan finds out what Append has to write. It reports false if that is nothing.
+func (m *Muxer) plan(f *codec.Frame) (p plan, ok bool, err error) {
+	s := m.streamOf(f.Track)
+	if s == nil || !s.carried {
+		return p, false, nil
+	}
+	p = plan{f: f, s: s, data: len(f.Data), dts: codec.Ticks(f.DTS, clockRate)}
+	if s.access != nil {
+		p.access = s.access[:s.delim]
+		if f.Key() || s.changed {
+			p.access = s.access
+		}
+		p.data = 0
+		for nalu := range f.NALUs() {
+			p.data += 4 + len(nalu)
+		}
+	}
+	if p.data == 0 {
+		return p, false, nil
+	}
+	if err := m.makeHead(&p); err != nil {
+		return p, false, err
+	}
+	s.changed = false
+
+	key := f.Key() && s.video()
+	back := m.begun && p.dts < m.tablesAt-clockJump
+	p.tables = m.pmt == nil || !m.fresh && (!m.begun || key || back || p.dts-m.tablesAt >= tablesMost)
+	if p.tables {
+		p.size += PacketSize * (1 + (len(m.section())+1+packetRoom-1)/packetRoom)
+	}
+	m.planClock(&p, key)
+	p.size += PacketSize * packetsOf(len(m.head)+len(p.access)+p.data, p.fieldLen())
+	return p, true, nil
+}
+
+// fieldLen returns the length of the first packet's adaptation field.
+func (p *plan) fieldLen() int {
+	if p.fieldSize == 0 {
+		return 0
+	}
+	return 1 + p.fieldSize
+}
+
+// makeHead makes what precedes the frame: PES header, and that of its codec.
+func (m *Muxer) makeHead(p *plan) error {
+	f := p.f
+	size := p.data + len(p.access)
+	switch {
+	case p.s.adts != nil:
+		size += len(p.s.adts)
+		if size > 0x1fff {
+			return invalid("AAC frame of %d bytes", len(f.Data))
+		}
+	case f.Track.Codec == codec.Opus:
+		size += opusControlLen(len(f.Data))
+	}
+	pts := codec.Ticks(f.PTS, clockRate)
+	m.head = appendPESHeader(m.head[:0], p.s.streamID, size, pts+lead, p.dts+lead)
+	switch {
+	case p.s.adts != nil: // the frame length is from bit 30 on (ISO/IEC 14496-3, 1.A.2.2.2)
+		at := len(m.head)
+		m.head = append(m.head, p.s.adts...)
+		h := m.head[at:]
+		h[3] = h[3]&^3 | byte(size>>11)
+		h[4] = byte(size >> 3)
+		h[5] = h[5]&0x1f | byte(size<<5)
+	case f.Track.Codec == codec.Opus:
+		m.head = appendOpusControl(m.head, len(f.Data))
+	}
+	return nil
+}
+
+// planClock decides where the clock is written. It does not go back, except at a
+// discontinuity.
+func (m *Muxer) planClock(p *plan, key bool) {
+	discont := p.f.Has(codec.FlagDiscont) && m.begun
+	other := discont || !m.clocked || p.dts < m.pcr-clockJump
+	since := p.dts - m.pcr
+	var flags byte
+	switch {
+	case p.s != m.clock:
+		if p.idlePCR = other || since >= pcrMost; p.idlePCR {
+			p.size += PacketSize
+		}
+	case other || since >= pcrLeast || key && since > 0:
+		flags |= flagPCR
+	}
+	if discont {
+		flags |= flagDiscontinuity
+	}
+	if key {
+		flags |= flagRandomAccess
+	}
+	if flags == 0 {
+		return
+	}
+	p.fieldSize = 1
+	p.field[0] = flags
+	if flags&flagPCR != 0 {
+		p.fieldSize = len(appendPCR(p.field[:1], p.dts))
+	}
+}
+
+// write appends what was planned.
+func (m *Muxer) write(dst []byte, p *plan) []byte {
+	if p.tables {
+		dst = m.appendTables(dst)
+	}
+	if p.tables || m.fresh || !m.begun {
+		m.tablesAt = p.dts
+	}
+	m.begun, m.fresh = true, false
+	if p.idlePCR {
+		dst = m.appendIdlePCR(dst, p.dts, p.field[0]&flagDiscontinuity)
+	}
+	if p.idlePCR || p.field[0]&flagPCR != 0 {
+		m.pcr, m.clocked = p.dts, true
+	}
+	w := packetizer{dst: dst, s: p.s, left: len(m.head) + len(p.access) + p.data}
+	w.begin(p.field[:p.fieldSize])
+	w.write(m.head)
+	if p.s.access == nil {
+		w.write(p.f.Data)
+		return w.dst
+	}
+	w.write(p.access)
+	for nalu := range p.f.NALUs() {
+		w.write(startCode[:])
+		w.write(nalu)
+	}
+	return w.dst
+}
+
+// startCode stands before NAL units, in place of their lengths.
+var startCode = [4]byte{0, 0, 0, 1}
+
+// appendIdlePCR appends a packet that has nothing but the clock. Such a packet
+// does not count (2.4.3.3).
+func (m *Muxer) appendIdlePCR(b []byte, ticks int64, flags byte) []byte {
+	h := uint32(syncByte)<<24 | uint32(m.clock.pid)<<8 | 0x20 | uint32(m.clock.counter-1)&15
+	b = binary.BigEndian.AppendUint32(b, h)
+	b = append(b, packetRoom-1, flagPCR|flags)
+	b = appendPCR(b, ticks)
+	return appendStuffing(b, packetRoom-8)
+}
+
+// streamOf returns the stream of t, with t as its track; nil if there are too
+// many.
+func (m *Muxer) streamOf(t *codec.Track) *muxerStream {
+	for _, s := range m.streams {
+		if s.track.ID == t.ID {
+			if s.track != t {
+				m.setTrack(s, t)
+			}
+			return s
+		}
+	}
+	if len(m.streams) == maxStreams {
+		return nil
+	}
+	s := &muxerStream{}
+	m.streams = append(m.streams, s)
+	m.setTrack(s, t)
+	return s
+}
+
+// setTrack makes t the track of s. Where that is another codec it gets another
+// PID, so that nobody takes its packets for those before.
+func (m *Muxer) setTrack(s *muxerStream, t *codec.Track) {
+	old := *s
+	if s.track != nil && s.carried && s.track.SameConfig(t) {
+		s.track = t
+		return
+	}
+	s.track = t
+	if s.carriage, s.carried = carriageOf(t); !s.carried && !old.carried {
+		return
+	}
+	if s.carried && (!old.carried || s.streamType != old.streamType || s.streamID != old.streamID || s.track.Codec != old.track.Codec) {
+		s.pid = m.newPID()
+		s.counter = 0
+	}
+	s.prepare()
+	s.changed = true
+	if s.carried && m.tableSize() > maxTable {
+		s.carried = false
+	}
+	m.pmt = nil
+	m.chooseClock()
+}
+
+// newPID returns a PID that no stream has.
+func (m *Muxer) newPID() uint16 {
+	for {
+		pid := firstPID + m.pid
+		m.pid = (m.pid + 1) % (endPID - firstPID)
+		if !slices.ContainsFunc(m.streams, func(s *muxerStream) bool { return s.pid == pid }) {
+			return pid
+		}
+	}
+}
+
+// prepare makes what stands before the frames of the track.
+func (s *muxerStream) prepare() {
+	s.access, s.adts = nil, nil
+	switch {
+	case !s.carried || s.opaque():
+		return
+	case s.track.Codec == codec.H264:
+		s.access = append(startCode[:4:4], 9, 0xf0)
+	case s.track.Codec == codec.H265:
+		s.access = append(startCode[:4:4], 35<<1, 1, 0x50)
+	case s.track.Codec == codec.AAC:
+		s.adts, _ = codec.AppendADTS(nil, s.track, nil)
+	}
+	s.delim = len(s.access)
+	for _, set := range s.track.ParameterSets() {
+		s.access = append(s.access, startCode[:]...)
+		s.access = append(s.access, set...)
+	}
+}
+
+// chooseClock chooses whose PID has the clock: video, then audio, then what is
+// passed through.
+func (m *Muxer) chooseClock() {
+	rank := func(s *muxerStream) int {
+		switch {
+		case s == nil || !s.carried:
+			return 0
+		case s.opaque():
+			return 1
+		case s.video():
+			return 3
+		}
+		return 2
+	}
+	old := m.clock
+	m.clock = nil
+	for _, s := range m.streams {
+		if rank(s) > rank(m.clock) {
+			m.clock = s
+		}
+	}
+	if old != m.clock {
+		m.clocked = false
+	}
+}
+
+// tableSize returns the length of the PMT.
+func (m *Muxer) tableSize() int {
+	n := sectionHeader + 4 + sectionCRC
+	for _, s := range m.streams {
+		if s.carried {
+			n += 5 + len(s.descriptors)
+		}
+	}
+	return n
+}
+
+// section returns the PMT (2.4.4.9): the PID of the clock, no descriptors of the
+// program, and the streams. Its version is another than before.
+func (m *Muxer) section() []byte {
+	if m.pmt != nil {
+		return m.pmt
+	}
+	m.version = (m.version + 1) & 31
+	pcr := uint16(pidNull)
+	if m.clock != nil {
+		pcr = m.clock.pid
+	}
+	b := beginSection(nil, tablePMT, 1, m.version)
+	b = binary.BigEndian.AppendUint16(b, 0xe000|pcr)
+	b = append(b, 0xf0, 0)
+	for _, s := range m.streams {
+		if s.carried {
+			b = appendElementary(b, elementary{s.pid, s.streamType, s.descriptors})
+		}
+	}
+	m.pmt = endSection(b)
+	return m.pmt
+}
+
+// appendTables appends the packets of PAT and PMT.
+func (m *Muxer) appendTables(dst []byte) []byte {
+	var pat [sectionHeader + 4 + sectionCRC]byte
+	b := beginSection(pat[:0], tablePAT, 1, 0)
+	b = append(b, 0, 1, 0xe0|pidPMT>>8, pidPMT&0xff) // program 1
+	dst = appendSectionPackets(dst, pidPAT, &m.patCounter, endSection(b))
+	return appendSectionPackets(dst, pidPMT, &m.pmtCounter, m.section())
+}
+
+// previousTables returns the tables as they were written before what was written
+// last: a reader who gets them now finds that the counters go on.
+func (m *Muxer) previousTables(inLast bool) []byte {
+	back := byte(1)
+	if inLast {
+		back = 2
+	}
+	n := byte((len(m.section()) + 1 + packetRoom - 1) / packetRoom)
+	c := *m
+	c.patCounter = (m.patCounter - back) & 15
+	c.pmtCounter = (m.pmtCounter - back*n) & 15
+	return c.appendTables(make([]byte, 0, PacketSize*(1+int(n))))
+}

@@ -1,0 +1,214 @@
+package ts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/testmedia"
+	"github.com/mediakit-go/mediakit/source"
+)
+
+func TestReader(t *testing.T) {
+	eachStream(t, func(t *testing.T, s testmedia.Stream) {
+		want := s.Take(time.Second)
+		file := write(t, s.Tracks(), want)
+		for name, in := range map[string]io.Reader{
+			"whole":              bytes.NewReader(file),
+			"one byte at a time": iotest.OneByteReader(bytes.NewReader(file[:min(len(file), 40_000)/188*188])),
+			"data with EOF":      iotest.DataErrReader(bytes.NewReader(file)),
+		} {
+			r := NewReader(in)
+			require.Len(t, r.Tracks(), len(s.Tracks()), name)
+			for i, track := range s.Tracks() {
+				require.True(t, track.SameConfig(r.Tracks()[i]))
+			}
+			got, err := readAll(r)
+			require.Equal(t, io.EOF, err)
+			if name == "one byte at a time" {
+				require.GreaterOrEqual(t, len(got), min(len(want), 10))
+				continue
+			}
+			requireSameFrames(t, want, got, 0)
+			require.NoError(t, r.Close())
+		}
+	})
+}
+
+// Cut anywhere, a stream has the frames before, the last one marked where it can
+// be known that it was cut.
+func TestReaderCutAtEveryLength(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 60_000}
+	want := s.Take(100 * time.Millisecond)
+	file := write(t, s.Tracks(), want)
+	had := 0
+	for n := range len(file) + 1 {
+		got, err := readAll(NewReader(bytes.NewReader(file[:n])))
+		if n < 2*PacketSize {
+			require.ErrorIs(t, err, ErrInvalid, n)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, n)
+			require.NotErrorIs(t, err, io.EOF)
+			require.Empty(t, got)
+			continue
+		}
+		require.Equal(t, io.EOF, err, n)
+		whole := 0
+		for _, f := range got {
+			if !f.Has(codec.FlagCorrupt) {
+				whole++
+				require.True(t, contained(want, f), n)
+			}
+		}
+		require.GreaterOrEqual(t, whole, had, n)
+		had = whole
+	}
+	require.Equal(t, len(want), had)
+}
+
+func contained(frames []*codec.Frame, f *codec.Frame) bool {
+	for _, w := range frames {
+		if w.DTS == f.DTS && bytes.Equal(w.Data, f.Data) {
+			return true
+		}
+	}
+	return false
+}
+
+// Streams one behind the other: times go on.
+func TestReaderJoined(t *testing.T) {
+	for _, jump := range []time.Duration{0, time.Hour, 15 * time.Second} {
+		a, b := shortStream.Take(time.Second), shortStream.Take(time.Second)
+		for _, f := range b {
+			f.DTS += jump
+			f.PTS += jump
+		}
+		file := append(write(t, shortStream.Tracks(), a), write(t, shortStream.Tracks(), b)...)
+		got, err := readAll(NewReader(bytes.NewReader(file)))
+		require.Equal(t, io.EOF, err)
+		require.Len(t, got, len(a)+len(b))
+		requireSameFrames(t, a, got[:len(a)], 0)
+		second := got[len(a):]
+		gap := second[0].DTS - got[len(a)-1].DTS
+		require.True(t, gap > 0 && gap < 100*time.Millisecond, gap)
+		for i := range ofKind(b, codec.KindVideo) {
+			v := ofKind(second, codec.KindVideo)[i]
+			require.Equal(t, i == 0, v.Has(codec.FlagDiscont))
+			require.InDelta(t, ofKind(b, codec.KindVideo)[i].DTS-jump+second[0].DTS, v.DTS, float64(tick))
+		}
+		last := map[int]time.Duration{}
+		for _, f := range got {
+			require.GreaterOrEqual(t, f.DTS, last[f.Track.ID])
+			require.GreaterOrEqual(t, f.PTS, f.DTS)
+			last[f.Track.ID] = f.DTS
+		}
+	}
+}
+
+// A track that is announced and does not come is not waited for longer than two
+// seconds.
+func TestReaderProbe(t *testing.T) {
+	s := testmedia.Stream{Audio: codec.AAC}
+	tracks := append(s.Tracks(), testmedia.Track(1, codec.H264))
+	in := &counting{r: bytes.NewReader(write(t, tracks, s.Take(20*time.Second)))}
+	r := NewReader(in)
+	require.Len(t, r.Tracks(), 1)
+	require.Less(t, in.n, 200_000)
+	got, err := readAll(r)
+	require.Equal(t, io.EOF, err)
+	requireSameFrames(t, s.Take(20*time.Second), got, 0)
+}
+
+type counting struct {
+	r io.Reader
+	n int
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += n
+	return n, err
+}
+
+func TestReaderErrors(t *testing.T) {
+	_, err := readAll(NewReader(bytes.NewReader(nil)))
+	require.ErrorIs(t, err, ErrInvalid)
+	_, err = readAll(NewReader(bytes.NewReader([]byte("<html>this is no transport stream</html>"))))
+	require.ErrorIs(t, err, ErrInvalid)
+	_, err = readAll(NewReader(zeros{}))
+	require.ErrorIs(t, err, ErrInvalid)
+	broken := errors.New("broken")
+	file := write(t, shortStream.Tracks(), shortStream.Take(time.Second))
+	got, err := readAll(NewReader(io.MultiReader(bytes.NewReader(file), iotest.ErrReader(broken))))
+	require.ErrorIs(t, err, broken)
+	require.NotEmpty(t, got)
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// The context and Close end a read that is blocked.
+func TestReaderEnds(t *testing.T) {
+	file := write(t, shortStream.Tracks(), shortStream.Take(time.Second))
+	for _, how := range []string{"context", "close"} {
+		pr, pw := io.Pipe()
+		go func() { _, _ = pw.Write(file) }()
+		r := NewReader(pr)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 10 {
+			_, err := r.ReadFrame(ctx)
+			require.NoError(t, err)
+		}
+		done := make(chan error)
+		go func() {
+			for {
+				if _, err := r.ReadFrame(ctx); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+		if how == "context" {
+			cancel()
+			require.ErrorIs(t, <-done, context.Canceled)
+			_, err := r.ReadFrame(ctx)
+			require.ErrorIs(t, err, context.Canceled)
+		} else {
+			require.NoError(t, r.Close())
+			require.ErrorIs(t, <-done, source.ErrClosed)
+		}
+		require.NoError(t, r.Close())
+		_ = pw.Close()
+	}
+}
+
+func TestWriterErrors(t *testing.T) {
+	broken := errors.New("broken")
+	w := NewWriter(brokenWriter{broken}, shortStream.Tracks())
+	f := shortStream.Take(time.Millisecond)[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, w.WriteFrame(ctx, f), context.Canceled)
+	require.ErrorIs(t, w.WriteFrame(t.Context(), f), broken)
+	require.ErrorIs(t, w.WriteFrame(t.Context(), f), broken)
+	require.NoError(t, w.Close())
+
+	var b bytes.Buffer
+	w = NewWriter(&b, nil)
+	require.NoError(t, w.WriteFrame(t.Context(), &codec.Frame{Track: testmedia.Track(1, codec.VP8), Data: []byte{1}}))
+	require.Zero(t, b.Len())
+	require.NoError(t, w.Close())
+	require.ErrorIs(t, w.WriteFrame(t.Context(), f), io.ErrClosedPipe)
+}
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
