@@ -1,19 +1,17 @@
 package player
 
 import (
-	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// openFile opens an FLV file by its path or file URL.
-func (c *Client) openFile(name string) (source.Reader, error) {
+// openFile opens a file by its path or file URL.
+func (c *Client) openFile(ctx context.Context, name string) (source.Reader, error) {
 	path, err := fileurl.Path(name)
 	if err != nil {
 		return nil, fmt.Errorf("player: %w", err)
@@ -22,32 +20,32 @@ func (c *Client) openFile(name string) (source.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("player: %w", err)
 	}
-	src, err := checkFLV(f)
+	r, err := readFile(ctx, f)
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("player: %s: %w", path, err)
 	}
-	var r source.Reader = flv.NewReader(src)
 	if c.Paced {
 		r = source.Pace(r)
 	}
 	return r, nil
 }
 
-// checkFLV looks at how f begins and returns f as it was, or an error that says
-// what it is instead of FLV.
-func checkFLV(f *os.File) (io.ReadCloser, error) {
-	b := make([]byte, sniffLen)
-	n, err := io.ReadFull(f, b)
-	b = b[:n]
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+// readFile returns a Reader of f, which may be a pipe.
+func readFile(ctx context.Context, f *os.File) (source.Reader, error) {
+	head, in, err := peek(f)
+	if err != nil {
 		return nil, err
 	}
-	if err := notFLV(b); err != nil {
+	is, err := sniff(head)
+	if err != nil {
 		return nil, err
+	}
+	if is == formatHLS {
+		return nil, fmt.Errorf("%w: it is an HLS playlist; those are read from servers", source.ErrUnsupported)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err == nil {
-		return f, nil
+		in = f
 	}
-	return readCloser{io.MultiReader(bytes.NewReader(b), f), f}, nil // a pipe
+	return begun(ctx, newReader(is, in))
 }

@@ -18,10 +18,13 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
+	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +44,10 @@ type origin struct {
 // that is empty.
 func startOrigin(t *testing.T, addr string) *origin {
 	o := &origin{hub: &source.Hub{}}
-	live := &flv.Handler{Handler: o.hub}
+	flvs := &flv.Handler{Handler: o.hub}
+	tss := &ts.Handler{Handler: o.hub, Next: flvs}
+	mp4s := &mp4.Handler{Handler: o.hub, Next: tss}
+	live := &hls.Handler{Handler: o.hub, Next: mp4s, Options: hls.Options{Segment: 400 * time.Millisecond}}
 	o.http, o.tls = httptest.NewServer(live), httptest.NewTLSServer(live)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -64,7 +70,9 @@ func startOrigin(t *testing.T, addr string) *origin {
 		cancel()
 		running.Wait()
 		o.hub.Close()
-		live.Shutdown(context.Background())
+		for _, h := range []interface{ Shutdown(context.Context) error }{live, flvs, tss, mp4s} {
+			_ = h.Shutdown(context.Background())
+		}
 		o.http.Close()
 		o.tls.Close()
 	})

@@ -11,20 +11,25 @@
 //
 //	rtsp://  rtsps://                      a stream of an RTSP server, or a camera
 //	rtmp://  rtmps://                      a stream of an RTMP server
-//	http://  https://  ws://  wss://       a live FLV stream
-//	file:///path/to/a.flv  path/to/a.flv   an FLV file
+//	http://  https://                      FLV, MPEG-TS, fragmented MP4 or HLS
+//	ws://  wss://                          FLV, MPEG-TS or fragmented MP4
+//	udp://  rtp://                         MPEG-TS by UDP, see ts.Listener
+//	file:///path/to/a.flv  path/to/a.flv   an FLV, MPEG-TS or fragmented MP4 file
 //
-// What a URL answers with is looked at before it is called FLV: an HLS playlist
-// or an MP4 file, say, is refused by its name. Any program that takes URLs from
-// strangers should look at their scheme first: a file is opened by whoever runs
-// the program.
+// What a URL answers with is looked at, whatever its name is: only .m3u8 is taken
+// for HLS at once. A film in a plain MP4 file, say, is refused by its name. Any
+// program that takes URLs from strangers should look at their scheme first: a
+// file is opened by whoever runs the program, and an HLS playlist can name any
+// http URL.
 //
 // RTSP has several ways for the media: Transport says which. By default UDP is
 // tried, and TCP where nothing comes by UDP.
 //
-// The package starts no goroutines. Reading: player.go (a scheme's client),
-// file.go (files), http.go (FLV over HTTP and WebSocket), sniff.go (what it is
-// instead).
+// [Download] fetches a file, and goes on where an earlier attempt was cut.
+//
+// Only streams by HLS have goroutines, which their Close waits for. Reading:
+// player.go (a scheme's client), http.go (HTTP and WebSocket), file.go (files),
+// sniff.go (what it is), download.go.
 package player
 
 import (
@@ -53,12 +58,14 @@ func Source(url string) source.Source { return (&Client{}).Source(url) }
 // A Client opens streams. The zero value is ready for use; fields must not
 // change once it was used. Several goroutines may use it.
 type Client struct {
-	Timeout     time.Duration  // until the server agrees and the tracks are known; 0 means 10 s by RTSP and RTMP, and by HTTP that ReadTimeout counts
-	ReadTimeout time.Duration  // longest silence of the server; 0 means 5 s by RTSP and RTMP, 15 s by HTTP, negative no limit
+	Timeout     time.Duration  // until the server agrees and the tracks are known; 0 means 10 s by RTSP and RTMP, and else that ReadTimeout counts
+	ReadTimeout time.Duration  // longest silence of the server; 0 means 5 s by RTSP and RTMP, else 15 s, negative no limit
 	TLSConfig   *tls.Config    // of rtsps, rtmps, https and wss; nil is the default configuration
 	Transport   rtsp.Transport // of RTSP; zero tries UDP and then TCP
 	Header      http.Header    // added to HTTP and WebSocket requests
 	Logger      *slog.Logger   // what cannot be parsed; nil discards
+
+	MaxBandwidth int // of the variant of an HLS stream, bits per second; 0: the best one
 
 	// Dial connects by TCP; nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -66,19 +73,19 @@ type Client struct {
 	// Retry opens a stream again when it fails or ends, as source.Retry does.
 	// nil: it is not. Files are not opened again.
 	Retry *source.Backoff
-	// Paced delivers the frames of a file in real time, as source.Pace does;
-	// else they come as fast as they are read.
+	// Paced delivers the frames of a file, and of an HLS stream that has an end,
+	// in real time, as source.Pace does; else they come as fast as they are read.
 	Paced bool
 }
 
 // schemes is what a URL can begin with.
-const schemes = "rtsp, rtsps, rtmp, rtmps, http, https, ws, wss, file, or a path"
+const schemes = "rtsp, rtsps, rtmp, rtmps, http, https, ws, wss, udp, rtp, file, or a path"
 
 // Source returns a Source that opens url, each time anew.
 func (c *Client) Source(url string) source.Source {
 	scheme, _, remote := strings.Cut(url, "://")
 	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
-		return source.SourceFunc(func(context.Context) (source.Reader, error) { return c.openFile(url) })
+		return source.SourceFunc(func(ctx context.Context) (source.Reader, error) { return c.openFile(ctx, url) })
 	}
 	var open func(context.Context, string) (source.Reader, error)
 	switch scheme {
@@ -92,6 +99,8 @@ func (c *Client) Source(url string) source.Source {
 		}).Open
 	case "http", "https", "ws", "wss":
 		open = c.openHTTP
+	case "udp", "rtp":
+		open = c.openUDP
 	default:
 		return source.SourceFunc(func(context.Context) (source.Reader, error) {
 			return nil, fmt.Errorf("player: scheme %q: %w; a URL is %s", scheme, source.ErrUnsupported, schemes)

@@ -2,44 +2,114 @@ package player
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
-// sniffLen is how many bytes tell what a file is.
-const sniffLen = 16
+// ErrUnknown is wrapped by errors about something that is no media we know.
+var ErrUnknown = errors.New("player: unknown data")
 
-// otherMedia are the beginnings of what somebody may take for FLV.
-var otherMedia = []struct {
+const (
+	sniffLen = 256 // bytes that are looked at
+	sniffMin = 9   // any stream has so many
+)
+
+// A format is what can be read.
+type format uint8
+
+const (
+	formatFLV format = iota + 1
+	formatTS
+	formatMP4
+	formatHLS
+)
+
+// beginnings are how media begin. What has no format has a name, under which it
+// is refused.
+var beginnings = []struct {
 	at   int
 	with string
-	is   string
+	is   format
+	name string
 }{
-	{0, "#EXTM3U", "an HLS playlist"},
-	{4, "ftyp", "MP4"},
-	{4, "styp", "fragmented MP4"},
-	{4, "moov", "MP4"},
-	{0, "\x1a\x45\xdf\xa3", "Matroska or WebM"},
-	{0, "\x00\x00\x01\xba", "MPEG-PS"},
-	{0, "\x47", "MPEG-TS"},
-	{0, "RIFF", "AVI or WAVE"},
-	{0, "ID3", "MP3"},
-	{0, "OggS", "Ogg"},
+	{0, "FLV", formatFLV, ""},
+	{0, "#EXTM3U", formatHLS, ""},
+	{0, "\xef\xbb\xbf#EXTM3U", formatHLS, ""},
+	{4, "ftyp", formatMP4, ""}, // also of files that are not fragmented: that shows only behind it
+	{4, "styp", formatMP4, ""},
+	{4, "moof", formatMP4, ""},
+	{4, "moov", formatMP4, ""},
+	{4, "sidx", formatMP4, ""},
+	{0, "\x1a\x45\xdf\xa3", 0, "Matroska or WebM"},
+	{0, "\x00\x00\x01\xba", 0, "MPEG-PS"},
+	{0, "RIFF", 0, "AVI or WAVE"},
+	{0, "ID3", 0, "MP3"},
+	{0, "OggS", 0, "Ogg"},
+	{0, "fLaC", 0, "FLAC"},
+	{0, "<MPD", 0, "a DASH manifest"},
+	{4, "mdat", 0, "MP4 that is not fragmented"},
 }
 
-// notFLV returns an error unless what begins with b may be FLV. It wraps
-// source.ErrUnsupported for other media, which another attempt would find, too,
-// and flv.ErrInvalid for anything else.
-func notFLV(b []byte) error {
-	if bytes.HasPrefix(b, []byte("FLV")) {
-		return nil
+// sniff tells what begins with b. Its error wraps source.ErrUnsupported for other
+// media, which another attempt would find, too, and ErrUnknown for anything else.
+func sniff(b []byte) (format, error) {
+	for _, m := range beginnings {
+		if len(b) < m.at || !bytes.HasPrefix(b[m.at:], []byte(m.with)) {
+			continue
+		}
+		if m.is == 0 {
+			return 0, fmt.Errorf("%w: it is %s, not FLV, MPEG-TS, fragmented MP4 or HLS", source.ErrUnsupported, m.name)
+		}
+		return m.is, nil
 	}
-	for _, m := range otherMedia {
-		if len(b) >= m.at && bytes.HasPrefix(b[m.at:], []byte(m.with)) {
-			return fmt.Errorf("%w: it is %s, not FLV", source.ErrUnsupported, m.is)
+	if isTS(b) {
+		return formatTS, nil
+	}
+	return 0, fmt.Errorf("%w: it begins with %q", ErrUnknown, b[:min(len(b), 16)])
+}
+
+// isTS reports whether b begins with a transport packet, which others follow:
+// alone, behind a time stamp of 4 bytes, or before 16 bytes of error correction.
+func isTS(b []byte) bool {
+	const sync = 0x47
+	for _, p := range [][2]int{{0, ts.PacketSize}, {4, 192}, {0, 204}} {
+		if at, next := p[0], p[0]+p[1]; len(b) > at && b[at] == sync && (len(b) <= next || b[next] == sync) {
+			return true
 		}
 	}
-	return fmt.Errorf("%w: not FLV: it begins with %q", flv.ErrInvalid, b)
+	return false
+}
+
+// newReader returns a Reader of a container.
+func newReader(is format, r io.Reader) source.Reader {
+	switch is {
+	case formatFLV:
+		return flv.NewReader(r)
+	case formatTS:
+		return ts.NewReader(r)
+	}
+	return mp4.NewReader(r)
+}
+
+// A peeked is a stream whose first bytes were looked at.
+type peeked struct {
+	io.Reader
+	io.Closer
+}
+
+// peek returns how r begins, and r as it was.
+func peek(r io.ReadCloser) ([]byte, io.ReadCloser, error) {
+	b := make([]byte, sniffLen)
+	n, err := io.ReadAtLeast(r, b, sniffMin)
+	b = b[:n]
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, nil, err
+	}
+	return b, peeked{io.MultiReader(bytes.NewReader(b), r), r}, nil
 }

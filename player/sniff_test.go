@@ -1,46 +1,66 @@
 package player
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/source"
 )
 
-var sniffCases = []struct {
-	begins, is string
-	err        error
-}{
-	{"FLV\x01\x05\x00\x00\x00\x09", "", nil},
-	{"#EXTM3U\n#EXT-X-VERSION:3", "an HLS playlist", source.ErrUnsupported},
-	{"\x00\x00\x00\x20ftypisom", "MP4", source.ErrUnsupported},
-	{"\x00\x00\x00\x18styp", "fragmented MP4", source.ErrUnsupported},
-	{"\x47\x40\x11\x10\x00\x00\xb0\x0d\x00", "MPEG-TS", source.ErrUnsupported},
-	{"\x1a\x45\xdf\xa3\x01", "Matroska or WebM", source.ErrUnsupported},
-	{"<!DOCTYPE html>", `begins with "<!DOCTYPE html>"`, flv.ErrInvalid},
-	{"hm", `begins with "hm"`, flv.ErrInvalid},
-	{"", `begins with ""`, flv.ErrInvalid},
+// packets is the beginning of a transport stream whose packets are that long.
+func packets(before, size int) string {
+	one := strings.Repeat("\x00", before) + "\x47" + strings.Repeat("\xff", size-before-1)
+	return strings.Repeat(one, 3)
 }
 
-func TestNotFLV(t *testing.T) {
+var sniffCases = []struct {
+	begins string
+	is     format
+	err    error
+	says   string
+}{
+	{"FLV\x01\x05\x00\x00\x00\x09", formatFLV, nil, ""},
+	{"#EXTM3U\n#EXT-X-VERSION:3", formatHLS, nil, ""},
+	{"\xef\xbb\xbf#EXTM3U\r\n", formatHLS, nil, ""},
+	{"\x00\x00\x00\x20ftypisom", formatMP4, nil, ""},
+	{"\x00\x00\x00\x18stypmsdh", formatMP4, nil, ""},
+	{"\x00\x00\x00\x18moof\x00", formatMP4, nil, ""},
+	{"\x47\x40\x11\x10\x00\x00\xb0\x0d\x00", formatTS, nil, ""},
+	{packets(0, 188), formatTS, nil, ""},
+	{packets(4, 192), formatTS, nil, ""},
+	{packets(0, 204), formatTS, nil, ""},
+	{"\x00\x00\x10\x00mdat\x00", 0, source.ErrUnsupported, "not fragmented"},
+	{"\x1a\x45\xdf\xa3\x01", 0, source.ErrUnsupported, "Matroska or WebM"},
+	{"<MPD xmlns", 0, source.ErrUnsupported, "DASH"},
+	{"<!DOCTYPE html>", 0, ErrUnknown, `begins with "<!DOCTYPE html>"`},
+	{"Good morning, " + strings.Repeat("x", 300), 0, ErrUnknown, "Good morning"},
+	{"GET / HTTP/1.1" + strings.Repeat("x", 300), 0, ErrUnknown, "GET"}, // begins like a packet
+	{"hm", 0, ErrUnknown, `begins with "hm"`},
+	{"", 0, ErrUnknown, `begins with ""`},
+}
+
+func TestSniff(t *testing.T) {
 	for _, c := range sniffCases {
-		err := notFLV([]byte(c.begins))
+		is, err := sniff([]byte(c.begins))
+		require.Equal(t, c.is, is, "%q", c.begins)
 		require.ErrorIs(t, err, c.err)
 		if err != nil {
-			require.ErrorContains(t, err, c.is)
+			require.ErrorContains(t, err, c.says)
 		}
 	}
 }
 
-func FuzzNotFLV(f *testing.F) {
+func FuzzSniff(f *testing.F) {
 	for _, c := range sniffCases {
 		f.Add([]byte(c.begins))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if isFLV := len(b) >= 3 && string(b[:3]) == "FLV"; isFLV != (notFLV(b) == nil) {
-			t.Fatalf("%q: %v", b, notFLV(b))
+		is, err := sniff(b)
+		if (is == 0) != (err != nil) || err != nil && !errors.Is(err, ErrUnknown) && !errors.Is(err, source.ErrUnsupported) {
+			t.Fatalf("%q: %v, %v", b, is, err)
 		}
 	})
 }

@@ -19,8 +19,10 @@
 //	rtmp://  rtmps://                      publishes at an RTMP server
 //	file:///path/to/a.flv  path/to/a.flv   writes an FLV file; one that exists is replaced
 //
+// [Upload] sends files to a web server, as a form does.
+//
 // Writing: pusher.go (a scheme's client), file.go (files), push.go (a source
-// from its beginning to its end).
+// from its beginning to its end), upload.go.
 package pusher
 
 import (

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
+	"github.com/mediakit-go/mediakit/source"
 )
 
 // play opens the stream at a. last: there is no other transport to try when
@@ -47,18 +48,39 @@ func (r *clientReader) begin(ctx context.Context, last bool) error {
 			return err
 		}
 	}
-	err = r.await(ctx, probeTime, func() bool {
-		for _, t := range r.recv.Tracks() {
-			if !t.Ready() {
-				return len(r.frames) > 0 && r.newest-r.frames[0].DTS >= probeMedia
-			}
-		}
-		return true
-	})
-	if errors.Is(err, errAwaited) {
-		return nil // they become ready with their frames
+	return r.probe(ctx)
+}
+
+// probe waits until the tracks are known. Those of a transport stream are told of
+// in it, over and over, and become ready with their next key frames; others
+// become ready with their first frames.
+func (r *clientReader) probe(ctx context.Context) error {
+	d := probeTime
+	if len(r.recv.programs) > 0 {
+		d = r.client.timeout()
 	}
-	return err
+	err := r.await(ctx, d, r.probed)
+	if !errors.Is(err, errAwaited) {
+		return err
+	}
+	if len(r.Tracks()) == 0 {
+		return fmt.Errorf("rtsp: %w: no track in the transport stream within %v", source.ErrTimeout, d)
+	}
+	return nil
+}
+
+// probed reports whether the tracks are known, or enough has come to know them.
+// r.mu is held.
+func (r *clientReader) probed() bool {
+	if len(r.recv.programs) > 0 {
+		return r.recv.Complete() || r.size >= r.limit
+	}
+	for _, t := range r.recv.Tracks() {
+		if !t.Ready() {
+			return len(r.frames) > 0 && r.newest-r.frames[0].DTS >= probeMedia
+		}
+	}
+	return true
 }
 
 // describe asks what the server has (RFC 2326, 10.2). base is what control

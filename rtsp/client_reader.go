@@ -2,12 +2,12 @@ package rtsp
 
 import (
 	"context"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
-	"github.com/mediakit-go/mediakit/internal/rtp"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -46,7 +46,7 @@ type clientReader struct {
 
 	mu       sync.Mutex // guards what follows
 	space    sync.Cond  // of mu: frames have been read, or nobody will read them
-	recv     rtp.Receiver
+	recv     receiver
 	medias   []clientMedia
 	frames   []*codec.Frame // waiting to be read
 	store    []*codec.Frame // what frames is a part of; kept for its memory
@@ -186,7 +186,7 @@ func (r *clientReader) finish(err error) {
 	}
 	n := len(r.frames)
 	frames, _ := r.recv.Expire(r.frames, time.Now().Add(time.Hour))
-	r.took(frames, n)
+	r.took(r.recv.Flush(frames, err != io.EOF), n)
 	r.err = err
 	r.space.Broadcast()
 	notify(r.ready)

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/udp"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
 // wants reports whether a channel has been set up.
@@ -63,7 +65,10 @@ func (r *clientReader) receive(track int, b []byte) {
 	n := len(r.frames)
 	frames, err := r.recv.RTP(r.frames, track, b, now)
 	r.took(frames, n)
-	if err != nil {
+	switch {
+	case errors.Is(err, ts.ErrInvalid):
+		r.finish(fmt.Errorf("rtsp: %w", err)) // it is no transport stream
+	case err != nil:
 		r.client.log.Log(r.client.Logger, slog.LevelDebug, "rtsp: packet dropped", "url", r.conn.addr.url, "error", err)
 	}
 	if r.packets == 1 {

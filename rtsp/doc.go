@@ -18,7 +18,8 @@
 // viewer.go (interleaved), viewer_udp.go and caster.go (datagrams); in:
 // publisher.go. A connection begins in server.go and conn.go, every method has a
 // file of its name, transport.go is what SETUP agrees on, sdp.go what a stream is
-// described with. What packets hold is internal/rtp's.
+// described with. What packets hold is internal/rtp's; MPEG transport streams
+// (payload type 33) are opened, mpegts.go, and their tracks are ordinary ones.
 //
 // The client: client.go (options), client_conn.go (requests and answers),
 // client_media.go (SETUP); playing in client_play.go, client_receive.go and

@@ -16,6 +16,7 @@ import (
 	"github.com/mediakit-go/mediakit/internal/rtp"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
 // Bounds for publishers.
@@ -51,7 +52,7 @@ type publisher struct {
 	wake    chan struct{}  // holds one when tend has something new to look at
 
 	mu       sync.Mutex // guards what follows
-	recv     rtp.Receiver
+	recv     receiver
 	frames   []*codec.Frame // of one packet; kept for its memory
 	heard    time.Time      // when the last packet came
 	expiring bool           // tend is to look for packets that are overdue
@@ -80,7 +81,7 @@ func (c *conn) newPublisher() (*publisher, error) {
 			p.channels[t.channels.rtp], p.channels[t.channels.ctl] = uint8(2*x.media+1), uint8(2*x.media+2)
 		}
 	}
-	if err := p.pub.SetTracks(p.recv.Tracks(), true); err != nil {
+	if err := p.pub.SetTracks(p.recv.Tracks(), p.recv.Complete()); err != nil {
 		return nil, err
 	}
 	p.ctx, p.cancel = context.WithCancel(c.ctx)
@@ -121,7 +122,9 @@ func (p *publisher) take(port int, b []byte, now time.Time) error {
 		if err = p.recv.RTCP(port/2, b, now); err != nil {
 			p.srv.listen.Print(slog.LevelDebug, "report dropped", "stream", p.session.req.Key.Path(), "error", err)
 		}
-	} else if frames, err = p.recv.RTP(frames, port/2, b, now); err != nil {
+	} else if frames, err = p.recv.RTP(frames, port/2, b, now); errors.Is(err, ts.ErrInvalid) {
+		return err // it is no transport stream
+	} else if err != nil {
 		p.srv.stats.framesDropped.Add(1)
 		p.srv.listen.Print(slog.LevelWarn, "packet dropped", "stream", p.session.req.Key.Path(), "error", err)
 	}
@@ -135,10 +138,16 @@ func (p *publisher) take(port int, b []byte, now time.Time) error {
 	return p.write(frames)
 }
 
-// write writes frames to the Publication. p.mu is held.
+// write writes frames to the Publication, which is told of new tracks before.
+// p.mu is held.
 func (p *publisher) write(frames []*codec.Frame) error {
 	defer clear(frames)
 	p.frames = frames[:0]
+	if tracks, complete, changed := p.recv.news(); changed {
+		if err := p.pub.SetTracks(tracks, complete); err != nil {
+			return err
+		}
+	}
 	for _, f := range frames {
 		if err := p.pub.WriteFrame(p.ctx, f); err != nil {
 			return err
@@ -189,14 +198,14 @@ func (p *publisher) end(err error) {
 	}
 	p.cancel() // whoever waits in WriteFrame does not any more
 	p.mu.Lock()
-	frames, _ := p.recv.Expire(p.frames, time.Now().Add(time.Hour))
-	_ = p.write(frames) // what waits for packets that will not come
+	frames, _ := p.recv.Expire(p.frames, time.Now().Add(time.Hour)) // what waits for packets that will not come
+	if errors.Is(err, errLeft) || errors.Is(err, io.EOF) && p.recv.Goodbye() {
+		err = nil
+	}
+	_ = p.write(p.recv.Flush(frames, err != nil))
 	p.over = true
-	goodbye := p.recv.Goodbye()
 	p.mu.Unlock()
 	switch {
-	case errors.Is(err, errLeft), errors.Is(err, io.EOF) && goodbye:
-		err = nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errSilent
 	case errors.Is(err, io.EOF):

@@ -290,7 +290,7 @@ func TestOpaqueSizes(t *testing.T) {
 
 var opaqueCases = []unpackCase{
 	{"one", "X-UNKNOWN/90000", "", []packetIn{{0, "m", unhex("01")}}, []unitOut{{0, 0, unhex("01")}}},
-	{"many channels", "x/8000/255", "a", []packetIn{{0, "", unhex("01")}, {1, "", nil}, {2, "l", unhex("02")}},
+	{"many channels", "x/8000/255", "a", []packetIn{{0, "", unhex("01")}, {1, "", nil}, {2, "", unhex("02")}},
 		[]unitOut{{0, 0, unhex("01")}, {2, 0, unhex("02")}}},
 }
 
@@ -300,25 +300,33 @@ func TestOpaqueUnpack(t *testing.T) {
 	}
 }
 
-// Each new timestamp is a place to start at; the marker passes.
+// Each new timestamp is a place to start at; the marker passes; a loss is told
+// with the next payload.
 func TestOpaqueFlags(t *testing.T) {
 	d, _ := opaqueCases[0].depacketizer(t)
 	for _, c := range []struct {
-		time   uint32
-		marker bool
-		want   codec.Flags
+		time         uint32
+		marker, lost bool
+		want         codec.Flags
 	}{
-		{0, false, codec.FlagKey},
-		{0, true, codec.FlagMarker},
-		{3000, false, codec.FlagKey},
-		{3000, false, 0},
-		{6000, true, codec.FlagKey | codec.FlagMarker},
-		{0, false, codec.FlagKey},
+		{0, false, false, codec.FlagKey},
+		{0, true, false, codec.FlagMarker},
+		{3000, false, false, codec.FlagKey},
+		{3000, false, true, codec.FlagCorrupt},
+		{3000, false, false, 0},
+		{6000, true, true, codec.FlagKey | codec.FlagMarker | codec.FlagCorrupt},
+		{0, false, false, codec.FlagKey},
 	} {
-		units, err := d.Append(nil, &rtp.Packet{Timestamp: c.time, Marker: c.marker, Payload: []byte{1}}, false)
+		units, err := d.Append(nil, &rtp.Packet{Timestamp: c.time, Marker: c.marker, Payload: []byte{1}}, c.lost)
 		require.NoError(t, err)
 		require.Equal(t, c.want, units[0].Flags)
 	}
+	units, err := d.Append(nil, &rtp.Packet{Timestamp: 9000}, true)
+	require.NoError(t, err)
+	require.Empty(t, units)
+	units, err = d.Append(nil, &rtp.Packet{Timestamp: 9000, Payload: []byte{1}}, false)
+	require.NoError(t, err)
+	require.Equal(t, codec.FlagKey|codec.FlagCorrupt, units[0].Flags, "padding does not hide a loss")
 }
 
 var pcmCases = []unpackCase{

@@ -78,14 +78,18 @@ func (w *packetWriter) whole(payload []byte, marker bool) error {
 const maxPayload = 0xffff - headerSize
 
 // An opaqueUnpacker yields each payload as a unit. Nobody knows where decoding
-// can start; so that viewers can, every new timestamp counts as a key.
+// can start; so that viewers can, every new timestamp counts as a key. A unit
+// with FlagCorrupt is whole, but packets before it are missing: who puts payloads
+// together has to know.
 type opaqueUnpacker struct {
 	track *codec.Track
 	begun bool
 	last  uint32 // timestamp
+	lost  bool   // packets before the next unit are missing
 }
 
-func (u *opaqueUnpacker) Append(dst []Unit, p *Packet, _ bool) ([]Unit, error) {
+func (u *opaqueUnpacker) Append(dst []Unit, p *Packet, lost bool) ([]Unit, error) {
+	u.lost = u.lost || lost
 	if len(p.Payload) == 0 {
 		return dst, nil // keeps a path open (RFC 6263, 4.1)
 	}
@@ -96,6 +100,9 @@ func (u *opaqueUnpacker) Append(dst []Unit, p *Packet, _ bool) ([]Unit, error) {
 	if p.Marker {
 		unit.Flags |= codec.FlagMarker
 	}
-	u.begun, u.last = true, p.Timestamp
+	if u.lost {
+		unit.Flags |= codec.FlagCorrupt
+	}
+	u.begun, u.last, u.lost = true, p.Timestamp, false
 	return append(dst, unit), nil
 }

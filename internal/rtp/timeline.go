@@ -29,6 +29,7 @@ type timeline struct {
 
 	report  mapping
 	aligned bool // to the leader, by reports
+	drifts  bool // the reports before the latest showed a drift, too
 }
 
 // A mapping is what a sender report says: ticks were at ntp.
@@ -97,20 +98,24 @@ func (l *timeline) hear(s *senderReport) (set bool) {
 	return set
 }
 
-// align moves the track so that it is to the leader as the reports of both say.
+// align moves the track so that it is to the leader as the reports of both say. A
+// drift has to show twice: where a sender's clock is set by a little, the reports
+// of one track tell before those of the other.
 func (l *timeline) align(leader *timeline) {
 	if !l.report.fresh || !leader.report.fresh {
 		return
 	}
 	move := sinceNTP(l.report.ntp, leader.report.ntp) - (l.time(l.report.ticks) - leader.time(leader.report.ticks))
 	d := move.Abs()
+	again := l.drifts
+	l.drifts = d > minDrift
 	switch {
 	case d > maxMove:
 		return
 	case !l.aligned && d >= minMove, d > minStep:
 		l.offset += move
 		l.goal = l.offset
-	case l.aligned && d > minDrift:
+	case l.drifts && again:
 		l.goal = l.offset + move
 	}
 	l.aligned = true

@@ -110,6 +110,12 @@ func TestAlignment(t *testing.T) {
 			}
 			return epoch.Add(at)
 		}}, 0, 0},
+		{"the clock is set by 60 ms", alignment{late: 230 * ms, after: time.Second, before: both, wall: func(at time.Duration) time.Time {
+			if at > 19*time.Second {
+				at += 60 * ms
+			}
+			return epoch.Add(at)
+		}}, 0, 0},
 		{"a step between tracks", alignment{late: 230 * ms, after: time.Second, before: both, skew: func(i int, at time.Duration) time.Duration {
 			if at > 10*time.Second {
 				return time.Duration(i) * 150 * ms
