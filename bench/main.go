@@ -8,11 +8,13 @@
 //	go run ./bench -h              what can be chosen
 //
 // It starts the server in a process of its own, publishes a generated stream of
-// 2 Mbit/s to it by RTMP from a second one, and attaches N viewers by RTMP,
-// HTTP-FLV, WebSocket-FLV and RTSP, over TCP and UDP, in a third. The floor is a
+// 2 Mbit/s to it by RTMP from a second one, and attaches N viewers by RTMP, FLV,
+// MPEG-TS and fragmented MP4 over HTTP and WebSocket, and RTSP over TCP and UDP,
+// in a third. The floor is a
 // program that writes the same bytes in the same batches to N plain sockets and
 // does nothing else.
-// nginx with its RTMP module is measured the same way where it is installed.
+// nginx with its RTMP module is measured the same way where it is installed. HLS
+// is measured by what segments and parts take (hls_linux.go).
 // README.md here has a table of results and says how to read it.
 //
 // The way of a run: options_linux.go (what to measure), session_linux.go (in

@@ -69,12 +69,54 @@ rtmp {
 }
 `
 
+// staticConfig serves a folder with as many processes as there are cores, as
+// packages set it up.
+const staticConfig = `worker_processes auto;
+%sdaemon off;
+pid %s/pid;
+error_log stderr crit;
+events { worker_connections 1000; }
+http {
+	access_log off;
+	sendfile on;
+	tcp_nopush on;
+	keepalive_requests 1000000;
+	server {
+		listen %s;
+		root %s;
+	}
+}
+`
+
 // startNginx starts nginx with a configuration of its own.
 func startNginx() (*nginx, error) {
 	program, module, err := findNginx()
 	if err != nil {
 		return nil, err
 	}
+	return runNginx(program, func(dir, addr string) string {
+		return fmt.Sprintf(nginxConfig, module, dir, addr, streamApp)
+	})
+}
+
+// startStatic starts nginx with the files in root.
+func startStatic(root string) (*nginx, error) {
+	program, _, err := findNginx()
+	if err != nil {
+		return nil, err
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;\n" // who may read root
+	}
+	return runNginx(program, func(dir, addr string) string {
+		return fmt.Sprintf(staticConfig, user, dir, addr, root)
+	})
+}
+
+// runNginx starts nginx with a folder of its own at a free address and waits
+// until it listens.
+func runNginx(program string, config func(dir, addr string) string) (*nginx, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // finds a free port
 	if err != nil {
 		return nil, err
@@ -86,9 +128,8 @@ func startNginx() (*nginx, error) {
 		return nil, err
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf(nginxConfig, module, dir, addr, streamApp)
 	n := &nginx{dir: dir, addr: addr}
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(config(dir, addr)), 0o600); err != nil {
 		n.Close()
 		return nil, err
 	}

@@ -28,10 +28,10 @@ type options struct {
 }
 
 // parts and protocols are what a run consists of.
-func parts() []string { return []string{"floor", "server", "nginx", "publishers", "join"} }
+func parts() []string { return []string{"floor", "server", "nginx", "publishers", "join", "hls"} }
 
 func protocols() []string {
-	return []string{crowd.RTMP, crowd.FLV, crowd.WS, crowd.RTSP, crowd.RTSPUDP}
+	return []string{crowd.RTMP, crowd.FLV, crowd.WS, crowd.TS, crowd.WSTS, crowd.FMP4, crowd.WSFMP4, crowd.RTSP, crowd.RTSPUDP}
 }
 
 // choose takes what -only says. Where it names no part, or no protocol, all are
@@ -136,7 +136,7 @@ func (o options) viewerCells(nginx bool) (cells []cell) {
 
 // tcpCells returns what n viewers are attached to by TCP.
 func (o options) tcpCells(n int, merge time.Duration, nginx bool) (cells []cell) {
-	if o.does("floor") && o.speaks(crowd.RTMP, crowd.FLV, crowd.WS, crowd.RTSP) {
+	if o.does("floor") && slices.ContainsFunc(o.protocols, func(p string) bool { return p != crowd.RTSPUDP }) {
 		cells = append(cells, cell{subjectFloor, crowd.Plain, n, merge})
 	}
 	for _, p := range o.protocols {

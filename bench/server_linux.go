@@ -14,15 +14,18 @@ import (
 	"github.com/mediakit-go/mediakit/bench/internal/child"
 	"github.com/mediakit-go/mediakit/bench/internal/crowd"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
 // A server is what is measured, put together as a program that embeds it would.
 type server struct {
 	hub     *source.Hub
-	flv     *flv.Handler
+	live    []liveHandler
 	http    *http.Server
 	rtmpLn  net.Listener
 	httpLn  net.Listener
@@ -30,6 +33,12 @@ type server struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	profile *os.File // being written; nil for none
+}
+
+// A liveHandler shows streams by HTTP and WebSocket.
+type liveHandler interface {
+	http.Handler
+	Shutdown(context.Context) error
 }
 
 // udpPorts are where the server takes its ports from: more than its default, and
@@ -52,8 +61,12 @@ func startServer(merge time.Duration) (*server, error) {
 	debug.SetGCPercent(50) // as examples/mediaserver does
 	ctx, stop := context.WithCancel(context.Background())
 	s := &server{hub: &source.Hub{}, rtmpLn: lns[0], httpLn: lns[1], rtspLn: lns[2], stop: stop}
-	s.flv = &flv.Handler{Handler: s.hub, MergeWindow: merge}
-	s.http = &http.Server{Handler: s.flv}
+	inHLS := &hls.Handler{Handler: s.hub}
+	inMP4 := &mp4.Handler{Handler: s.hub, MergeWindow: merge, Next: inHLS}
+	inTS := &ts.Handler{Handler: s.hub, MergeWindow: merge, Next: inMP4}
+	inFLV := &flv.Handler{Handler: s.hub, MergeWindow: merge, Next: inTS}
+	s.live = []liveHandler{inFLV, inTS, inMP4, inHLS}
+	s.http = &http.Server{Handler: inFLV}
 	r := &rtmp.Server{Handler: s.hub, MergeWindow: merge}
 	p := &rtsp.Server{Handler: s.hub, MergeWindow: merge, UDPPorts: udpPorts}
 	s.done.Go(func() { r.Serve(ctx, s.rtmpLn) })
@@ -69,7 +82,9 @@ func (s *server) close() {
 	s.http.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	s.flv.Shutdown(ctx) // what the time does not suffice for, ends with the process
+	for _, h := range s.live {
+		h.Shutdown(ctx) // what the time does not suffice for, ends with the process
+	}
 	s.hub.Close()
 	s.done.Wait()
 }
@@ -77,7 +92,10 @@ func (s *server) close() {
 // addrs returns where viewers go by protocol.
 func (s *server) addrs() map[string]string {
 	rtmp, http, rtsp := s.rtmpLn.Addr().String(), s.httpLn.Addr().String(), s.rtspLn.Addr().String()
-	return map[string]string{crowd.RTMP: rtmp, crowd.FLV: http, crowd.WS: http, crowd.RTSP: rtsp, crowd.RTSPUDP: rtsp}
+	return map[string]string{
+		crowd.RTMP: rtmp, crowd.RTSP: rtsp, crowd.RTSPUDP: rtsp,
+		crowd.FLV: http, crowd.WS: http, crowd.HLS: http, crowd.TS: http, crowd.WSTS: http, crowd.FMP4: http, crowd.WSFMP4: http,
+	}
 }
 
 // stats returns what the server knows about itself.

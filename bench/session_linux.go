@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"time"
 
@@ -23,6 +24,8 @@ type session struct {
 	rounds   []round       // with viewers
 	loads    []round       // with publishers only
 	joins    []crowd.Joins // as joinCells
+	servings []serving
+	delays   []delay
 	failures []failure
 }
 
@@ -34,7 +37,7 @@ type failure struct {
 
 func newSession(o options) *session {
 	s := &session{options: o, rounds: make([]round, o.repeat), loads: make([]round, o.repeat)}
-	if o.does("nginx") {
+	if o.does("nginx") || o.does("hls") {
 		_, _, err := findNginx()
 		if s.nginx = err == nil; !s.nginx {
 			fmt.Fprintln(os.Stderr, "not measured:", err)
@@ -72,6 +75,34 @@ func (s *session) measure() {
 		}
 		s.progress("%s, joins: first key frame %v after asking", c.name(), j.AskedP50)
 		s.joins = append(s.joins, j)
+	}
+	if s.does("hls") {
+		s.measureHLS()
+	}
+}
+
+// measureHLS measures what is served by HLS.
+func (s *session) measureHLS() {
+	c := cell{Subject: subjectServer, Protocol: crowd.HLS}
+	d, err := measureDelay(s.options)
+	if err != nil {
+		s.fail(c, fmt.Errorf("delay by HLS: %w", err))
+	} else {
+		s.progress("low-latency HLS: every frame within %v (p99)", d.AllP99)
+		s.delays = append(s.delays, d)
+	}
+	if _, err := exec.LookPath("wrk"); err != nil || !s.nginx {
+		fmt.Fprintln(os.Stderr, "not measured: serving segments needs wrk and nginx")
+		return
+	}
+	for _, playlist := range []string{playlistTS, playlistFMP4} {
+		r, err := measureSegments(playlist, s.options)
+		if err != nil {
+			s.fail(c, fmt.Errorf("segments of %s: %w", playlist, err))
+			continue
+		}
+		s.progress("segments of %s: %.2f × nginx", playlist, r.ratio())
+		s.servings = append(s.servings, r)
 	}
 }
 
@@ -144,7 +175,11 @@ func (s *session) write(w io.Writer) {
 		fmt.Fprintln(w)
 		writeJoins(w, s.joinCells, s.joins)
 	}
-	all := slices.Concat(viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
+	if len(s.delays)+len(s.servings) > 0 {
+		fmt.Fprintln(w)
+		writeHLS(w, s.delays, s.servings)
+	}
+	all := slices.Concat(hlsTargets(s.delays, s.servings), viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
 	if len(all) > 0 {
 		fmt.Fprintln(w)
 		writeTargets(w, all)

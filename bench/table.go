@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/bench/internal/crowd"
+	"github.com/mediakit-go/mediakit/bench/internal/media"
 )
 
 // name is what the tables call the subject of c.
@@ -28,6 +29,10 @@ func (c cell) name() string {
 		crowd.RTMP:    "RTMP",
 		crowd.FLV:     "HTTP-FLV",
 		crowd.WS:      "WS-FLV",
+		crowd.TS:      "HTTP-TS",
+		crowd.WSTS:    "WS-TS",
+		crowd.FMP4:    "HTTP-fMP4",
+		crowd.WSFMP4:  "WS-fMP4",
 		crowd.RTSP:    "RTSP/TCP",
 		crowd.RTSPUDP: "RTSP/UDP",
 	}[c.Protocol]
@@ -157,7 +162,11 @@ func viewerTargets(cells []cell, rounds []round) (all targets) {
 			}
 		}
 		if c.N == 100 && c.Merge == 0 && !c.udp() {
-			all.add(name+": latency p99, ms", median(rounds, c, func(r result) float64 { return ms(r.LatencyP99) }), 5, 2)
+			most := 5.0
+			if c.Protocol == crowd.FMP4 || c.Protocol == crowd.WSFMP4 {
+				most += ms(media.FrameInterval) // a fragment waits for the next frame
+			}
+			all.add(name+": latency p99, ms", median(rounds, c, func(r result) float64 { return ms(r.LatencyP99) }), most, 2)
 		}
 		if c.N == 1000 && c.Protocol == crowd.RTSP {
 			all.add(name+": first key frame p50 from connecting, ms", median(rounds, c, func(r result) float64 { return ms(r.JoinP50) }), 3, 2)

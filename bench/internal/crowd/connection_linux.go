@@ -40,9 +40,17 @@ func (t Target) connect(onMessage func(wire.Message)) (*connection, error) {
 		c.scanner, err = wire.PlayRTMP(conn, t.App, t.Stream, onMessage)
 		c.asked = proc.Now()
 	case FLV:
-		c.scanner, err = wire.PlayFLV(conn, path+".live.flv", onMessage)
+		c.scanner, err = wire.PlayHTTP(conn, path+".live.flv", wire.NewFLVScanner(false, onMessage))
 	case WS:
-		c.scanner, err = wire.PlayWS(conn, path+".live.flv", onMessage)
+		c.scanner, err = wire.PlayWS(conn, path+".live.flv", wire.NewFLVScanner(false, onMessage))
+	case TS:
+		c.scanner, err = wire.PlayHTTP(conn, path+".live.ts", wire.NewTSScanner(onMessage))
+	case WSTS:
+		c.scanner, err = wire.PlayWS(conn, path+".live.ts", wire.NewTSScanner(onMessage))
+	case FMP4:
+		c.scanner, err = wire.PlayHTTP(conn, path+".live.mp4", wire.NewFMP4Scanner(stamped, onMessage))
+	case WSFMP4:
+		c.scanner, err = wire.PlayWS(conn, path+".live.mp4", wire.NewFMP4Scanner(stamped, onMessage))
 	case RTSP:
 		c.scanner, err = wire.PlayRTSP(conn, path, nil, onMessage)
 		c.asked = proc.Now()
@@ -62,6 +70,12 @@ func (t Target) connect(onMessage func(wire.Message)) (*connection, error) {
 	}
 	conn.SetDeadline(time.Time{})
 	return c, nil
+}
+
+// stamped tells video from audio.
+func stamped(head []byte) bool {
+	_, _, ok := media.ReadStamp(head)
+	return ok
 }
 
 // askPlain asks for both tracks by UDP, without a protocol.

@@ -6,7 +6,12 @@ import "time"
 const (
 	RTMP        = "rtmp"
 	FLV         = "flv"
-	WS          = "ws"
+	WS          = "ws" // FLV
+	TS          = "ts" // by HTTP
+	WSTS        = "ws-ts"
+	FMP4        = "fmp4" // by HTTP
+	WSFMP4      = "ws-fmp4"
+	HLS         = "hls"  // is measured by other means than a crowd
 	RTSP        = "rtsp" // by TCP
 	RTSPUDP     = "rtsp-udp"
 	Plain       = "plain"        // FLV tags without any request

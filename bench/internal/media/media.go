@@ -196,9 +196,12 @@ func Stamp(body []byte, n uint32, now int64) {
 	hex.Encode(body[i+len(stampID):], raw[:]) // digits never make a start code
 }
 
+// FindStamp returns where the first stamp in b begins, -1 if there is none.
+func FindStamp(b []byte) int { return bytes.Index(b, []byte(stampID)) }
+
 // ReadStamp returns what Stamp wrote, from the first bytes of a body.
 func ReadStamp(head []byte) (n uint32, at int64, ok bool) {
-	i := bytes.Index(head, []byte(stampID))
+	i := FindStamp(head)
 	if i < 0 || len(head) < i+stampSize {
 		return 0, 0, false
 	}

@@ -58,7 +58,7 @@ func TestPlayHTTP(t *testing.T) {
 				io.WriteString(conn, c.reply)
 			})
 			var got []Message
-			s, err := PlayFLV(conn, "/live/x.live.flv", func(m Message) { got = append(got, m) })
+			s, err := PlayHTTP(conn, "/live/x.live.flv", NewFLVScanner(false, func(m Message) { got = append(got, m) }))
 			if c.err != "" {
 				require.ErrorContains(t, err, c.err)
 				return

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// PlayFLV asks for a stream by HTTP. The scanner it returns has already taken
-// what came with the response header.
-func PlayFLV(conn net.Conn, path string, onMessage func(Message)) (Scanner, error) {
-	return playHTTP(conn, path, "", 200, NewFLVScanner(false, onMessage))
+// PlayHTTP asks for a stream by HTTP, which scanner then takes. It has already
+// taken what came with the response header.
+func PlayHTTP(conn net.Conn, path string, scanner Scanner) (Scanner, error) {
+	return playHTTP(conn, path, "", 200, scanner)
 }
 
 // PlayWS asks for a stream by WebSocket.
-func PlayWS(conn net.Conn, path string, onMessage func(Message)) (Scanner, error) {
+func PlayWS(conn net.Conn, path string, scanner Scanner) (Scanner, error) {
 	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: bWVkaWFraXQtYmVuY2gtMQ==\r\n"
-	return playHTTP(conn, path, upgrade, 101, NewWSScanner(NewFLVScanner(false, onMessage)))
+	return playHTTP(conn, path, upgrade, 101, NewWSScanner(scanner))
 }
 
 // playHTTP sends a GET request, reads the header of the response and gives s the rest.

@@ -1,5 +1,5 @@
-// Package wire is the viewers' and publishers' side of RTMP, HTTP-FLV,
-// WebSocket-FLV and RTSP, as little of it as a benchmark needs: clients that ask
+// Package wire is the viewers' and publishers' side of RTMP, RTSP, and FLV,
+// MPEG-TS and fragmented MP4 by HTTP and WebSocket, as little of it as a benchmark needs: clients that ask
 // for a stream over a blocking connection, and scanners that afterwards find the
 // messages in the bytes as they come. The viewers share no code with the servers
 // they measure; who publishes by RTSP packs its frames as our server does.
@@ -14,8 +14,9 @@ const (
 	typeVideo = 9
 )
 
-// A Message is an RTMP message, an FLV tag, or the payloads of the RTP packets
-// of one frame.
+// A Message is an RTMP message, an FLV tag, a PES packet after its first six
+// bytes, the media data of a movie fragment, or the payloads of the RTP packets of
+// one frame.
 type Message struct {
 	Type byte   // 8 audio, 9 video, 18 AMF0 data, 20 AMF0 command, …
 	Key  bool   // a key frame of video, not a decoder configuration

@@ -63,7 +63,29 @@ func scannerCases() []scannerCase {
 	lost = appendRTP(lost, 0, true, 7, 3, []byte("damaged"))
 	lost = appendRTP(lost, 0, true, 8, 4, []byte("whole"))
 
+	ts := appendTS(nil, 0, false, false, append([]byte{0, 0}, long[:100]...)) // tables
+	ts = appendTS(ts, 256, true, true, append([]byte{0, 0, 1, 0xe0, 0, 200}, long[:176]...))
+	ts = appendTS(ts, 257, true, false, append([]byte{0, 0, 1, 0xc0, 0, 10}, long[:10]...))
+	ts = appendTS(ts, 256, false, false, long[:24])
+	ts = appendTS(ts, 256, true, false, append([]byte{0, 0, 1, 0xe0, 0, 9}, long[:9]...))
+	ts = appendTS(ts, 256, true, false, append([]byte{0, 0, 1, 0xe0, 0, 0}, long[:9]...)) // does not tell its length
+	ts = append(ts, append([]byte{0x47, 1, 0, 0x20, 183}, long[:183]...)...)              // no payload
+
+	box := func(b []byte, name string, body []byte) []byte {
+		return append(append(binary.BigEndian.AppendUint32(b, uint32(8+len(body))), name...), body...)
+	}
+	fmp4 := box(nil, "moov", long)
+	fmp4 = box(fmp4, "free", nil)
+	fmp4 = box(fmp4, "mdat", []byte("v234\x65"))
+	fmp4 = box(fmp4, "mdat", []byte("a"))
+	fmp4 = box(fmp4, "mdat", append([]byte("v234\x41"), long...))
+
 	return []scannerCase{
+		{"ts", "ts", ts, []string{"8 10", "9 200 key", "9 9"}, ""},
+		{"no ts", "ts", make([]byte, 188), nil, "begins with 0x00"},
+		{"adaptation", "ts", append([]byte{0x47, 1, 0, 0x30, 184}, make([]byte, 183)...), nil, "adaptation field of 184"},
+		{"fmp4", "fmp4", fmp4, []string{"9 5 key", "8 1", "9 705"}, ""},
+		{"no fmp4", "fmp4", make([]byte, 8), nil, "box of 0 bytes"},
 		{"flv", "flv", flv, inFLV, ""},
 		{"tags", "tags", flv[13:], inFLV, ""},
 		{"no flv", "flv", []byte("<html></html>"), nil, "no FLV header"},
@@ -109,6 +131,24 @@ func appendRTP(b []byte, channel byte, marker bool, sequence uint16, timestamp u
 	return append(append(b, "ssrc"...), payload...)
 }
 
+// appendTS appends a transport packet with a payload of at most 183 bytes.
+func appendTS(b []byte, pid uint16, begins, key bool, payload []byte) []byte {
+	if begins {
+		pid |= 0x4000
+	}
+	b = binary.BigEndian.AppendUint16(append(b, 0x47), pid)
+	stuffing := tsPacketSize - 5 - len(payload)
+	b = append(b, 0x30, byte(stuffing))
+	flags := byte(0)
+	if key {
+		flags = 0x40
+	}
+	if stuffing > 0 {
+		b = append(append(b, flags), bytes.Repeat([]byte{0xff}, stuffing-1)...)
+	}
+	return append(b, payload...)
+}
+
 // line describes m as the table does.
 func line(m Message) string {
 	if m.Key {
@@ -138,6 +178,10 @@ func newScanner(kind string, onMessage func(Message)) Scanner {
 		return NewWSScanner(NewFLVScanner(false, onMessage))
 	case "rtmp":
 		return NewRTMPScanner(onMessage)
+	case "ts":
+		return NewTSScanner(onMessage)
+	case "fmp4":
+		return NewFMP4Scanner(func(head []byte) bool { return len(head) > 0 && head[0] == 'v' }, onMessage)
 	case "rtsp":
 		c := &rtspClient{playing: true}
 		s := newRTSPScanner(c.response)
