@@ -27,15 +27,15 @@ const module = "github.com/mediakit-go/mediakit"
 var mayImport = map[string]string{
 	"codec":  "github.com/bluenviron/mediacommon/v2",
 	"source": "codec",
-	"flv":    "codec source internal/amf internal/livehttp",
+	"flv":    "codec source internal/amf internal/livehttp internal/lookahead",
 	"rtmp":   "codec source flv internal/amf internal/listen rtmp/internal/handshake rtmp/internal/wire",
-	"ts":     "codec source internal/limitlog internal/livehttp internal/rtp internal/udp",
-	"mp4":    "codec source internal/livehttp",
+	"ts":     "codec source internal/limitlog internal/livehttp internal/lookahead internal/rtp internal/udp",
+	"mp4":    "codec source internal/livehttp internal/lookahead",
 	"rtsp":   "codec source ts internal/limitlog internal/listen internal/rtp internal/udp rtsp/internal/auth rtsp/internal/tunnel rtsp/internal/wire",
 	"hls":    "codec source ts mp4 internal/livehttp internal/limitlog github.com/bluenviron/gohlslib/v2/pkg/playlist",
 	"player": "codec source flv ts mp4 rtmp rtsp hls internal/fileurl internal/livehttp",
 	"pusher": "codec source flv rtmp rtsp internal/fileurl internal/livehttp",
-	"server": "codec source internal/livehttp internal/limitlog internal/listen",
+	"server": "codec source flv internal/livehttp internal/limitlog internal/listen",
 
 	"rtmp/internal/handshake": "",
 	"rtmp/internal/wire":      "internal/amf",
@@ -44,17 +44,20 @@ var mayImport = map[string]string{
 	"rtsp/internal/tunnel": "rtsp/internal/wire",
 	"rtsp/internal/wire":   "",
 
-	"internal/amf":       "",
-	"internal/e2e":       "*",
-	"internal/fileurl":   "source",
-	"internal/hlscheck":  "",
-	"internal/limitlog":  "",
-	"internal/listen":    "internal/limitlog",
-	"internal/livehttp":  "source internal/limitlog github.com/coder/websocket",
-	"internal/memnet":    "",
-	"internal/rtp":       "codec",
-	"internal/udp":       "golang.org/x/net golang.org/x/sys",
-	"internal/testmedia": "codec github.com/bluenviron/mediacommon/v2",
+	"internal/amf":           "",
+	"internal/containertest": "codec source internal/livehttp internal/testmedia github.com/stretchr/testify",
+	"internal/e2e":           "*",
+	"internal/fileurl":       "source",
+	"internal/filmtest":      "codec internal/testmedia github.com/stretchr/testify",
+	"internal/hlscheck":      "",
+	"internal/limitlog":      "",
+	"internal/listen":        "internal/limitlog",
+	"internal/livehttp":      "source internal/limitlog github.com/coder/websocket",
+	"internal/lookahead":     "codec source",
+	"internal/memnet":        "",
+	"internal/rtp":           "codec",
+	"internal/udp":           "golang.org/x/net golang.org/x/sys",
+	"internal/testmedia":     "codec github.com/bluenviron/mediacommon/v2",
 
 	"bench/...":    "*",
 	"examples/...": "*",
@@ -62,7 +65,8 @@ var mayImport = map[string]string{
 
 // testsMayImport is what any package's tests may use besides: our test media,
 // test tools, and other people's implementations as witnesses.
-const testsMayImport = `codec source internal/hlscheck internal/memnet internal/testmedia
+const testsMayImport = `codec source internal/hlscheck internal/memnet
+	internal/containertest internal/filmtest internal/testmedia
 	github.com/stretchr/testify pgregory.net/rapid go.uber.org/goleak
 	github.com/bluenviron/mediacommon/v2 github.com/bluenviron/gortmplib
 	github.com/bluenviron/gohlslib/v2 github.com/Eyevinn/mp4ff

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/amf"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -38,53 +38,22 @@ var streams = []testmedia.Stream{
 }
 
 func streamName(s testmedia.Stream, form Form) string {
-	name := fmt.Sprintf("%v+%v b%d %v", s.Video, s.Audio, s.BFrames, form)
-	if s.Change > 0 {
-		name += " changing"
-	}
-	return strings.ReplaceAll(name, "opaque", "none")
+	return containertest.Name(s) + " " + form.String()
 }
 
 // eachStream runs fn for every stream in both forms.
 func eachStream(t *testing.T, fn func(t *testing.T, s testmedia.Stream, form Form)) {
-	for _, s := range streams {
+	containertest.EachStream(t, streams, 400_000, func(t *testing.T, s testmedia.Stream) {
 		for _, form := range []Form{FormStandard, FormLegacy} {
-			s.Bitrate = 400_000
-			t.Run(streamName(s, form), func(t *testing.T) { fn(t, s, form) })
+			t.Run(form.String(), func(t *testing.T) { fn(t, s, form) })
 		}
-	}
+	})
 }
 
 // requireSameFrames compares what went in with what came out, kind by kind.
 func requireSameFrames(t *testing.T, want, got []*codec.Frame) {
 	t.Helper()
-	for _, k := range []codec.Kind{codec.KindVideo, codec.KindAudio} {
-		of := func(frames []*codec.Frame) (of []*codec.Frame) {
-			for _, f := range frames {
-				if f.Track.Kind() == k {
-					of = append(of, f)
-				}
-			}
-			return of
-		}
-		w, g := of(want), of(got)
-		require.Len(t, g, len(w), k.String())
-		for i := range w {
-			require.Equal(t, digest(w[i].Data), digest(g[i].Data), "%v frame %d", k, i)
-			require.Equal(t, w[i].DTS, g[i].DTS, "%v frame %d", k, i)
-			require.Equal(t, w[i].PTS, g[i].PTS, "%v frame %d", k, i)
-			require.Equal(t, w[i].Key(), g[i].Key(), "%v frame %d", k, i)
-			requireSameTrack(t, w[i].Track, g[i].Track)
-		}
-	}
-}
-
-func requireSameTrack(t *testing.T, want, got *codec.Track) {
-	t.Helper()
-	require.Equal(t, want.Codec, got.Codec)
-	require.Equal(t, want.Config, got.Config)
-	require.Equal(t, [2]int{want.Width, want.Height}, [2]int{got.Width, got.Height})
-	require.Equal(t, [2]int{want.SampleRate, want.Channels}, [2]int{got.SampleRate, got.Channels})
+	containertest.Match{Lost: codec.FlagDisposable}.Frames(t, want, got)
 }
 
 // join returns the body as RTMP and FLV carry it.

@@ -34,9 +34,6 @@ func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	return livehttp.OpenURL(ctx, lc, "flv", url, func(ctx context.Context, b *livehttp.Body) (source.Reader, error) {
 		r := NewReader(b)
 		r.MaxTagSize = c.MaxTagSize
-		if r.probe(ctx); r.err != nil && len(r.queue) == 0 {
-			return nil, r.err
-		}
-		return r, nil
+		return r, r.ahead.LookAhead(ctx)
 	})
 }

@@ -2,7 +2,6 @@ package flv
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"runtime/metrics"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -20,21 +20,6 @@ func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
-}
-
-// unframe returns what the WebSocket frame in b carries; it must be all of b.
-func unframe(t *testing.T, b []byte) []byte {
-	t.Helper()
-	require.Equal(t, byte(0x82), b[0], "final, binary")
-	n, head := uint64(b[1]), 2
-	switch n {
-	case 126:
-		n, head = uint64(binary.BigEndian.Uint16(b[2:])), 4
-	case 127:
-		n, head = binary.BigEndian.Uint64(b[2:]), 10
-	}
-	require.Equal(t, uint64(len(b)-head), n)
-	return b[head:]
 }
 
 func TestFeedRoundTrip(t *testing.T) {
@@ -59,11 +44,10 @@ func TestFeedRoundTrip(t *testing.T) {
 			}
 		}
 		for _, p := range packets {
-			require.Equal(t, p.Wire, unframe(t, p.Framed))
-			require.Same(t, &p.Wire[0], &p.Framed[len(p.Framed)-len(p.Wire)], "one memory")
+			containertest.RequireFramed(t, &p)
 			live = append(live, p.Wire...)
 		}
-		got, err := readAll(NewReader(bytes.NewReader(live)))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(live)))
 		require.Equal(t, io.EOF, err)
 		requireSameFrames(t, want, got)
 	})
@@ -113,17 +97,7 @@ func TestFeedFrameTooLarge(t *testing.T) {
 	}
 }
 
-func BenchmarkFeedMuxer(b *testing.B) {
-	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}
-	frames := s.Take(2 * time.Second)
-	mux, err := FeedFormat(FormStandard).New(s.Tracks())
-	require.NoError(b, err)
-	var packets []source.Packet
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		packets, _ = mux.Append(packets[:0], frames[i%len(frames)])
-	}
-}
+func BenchmarkFeedMuxer(b *testing.B) { containertest.BenchmarkFeed(b, FeedFormat(FormStandard)) }
 
 func BenchmarkBodyDemuxer(b *testing.B) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}

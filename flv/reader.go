@@ -7,18 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
-	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/internal/lookahead"
 )
 
-// How far a Reader looks ahead for the tracks, whichever is reached first.
+// In how much a Reader looks for the tracks, whichever is reached first.
 const (
 	probeTags  = 1000
 	probeBytes = 8 << 20
-	probeTime  = 2 * time.Second
 )
 
 const (
@@ -35,34 +33,32 @@ type Reader struct {
 	// not change after the first call.
 	MaxTagSize int
 
-	src    io.Reader
+	ahead  lookahead.Queue
 	br     *bufio.Reader
 	demux  BodyDemuxer
-	flags  byte // of the FLV header
-	begun  bool // the header was read
-	probed bool
+	flags  byte  // of the FLV header
+	begun  bool  // the header was read
 	offset int64 // of br in the stream
 	tags   int   // seen so far
 	bytes  int64 // of their data
 	clock  codec.Unwrapper
 	last   map[int]time.Duration // DTS by track
 	shift  time.Duration         // added to all times, after steps back
-	queue  []*codec.Frame
-	err    error // sticks
-	closed atomic.Bool
 }
 
 // NewReader returns a Reader of r. Closing it closes r if r is an io.Closer;
 // without that a blocked ReadFrame does not end.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{src: r, br: bufio.NewReaderSize(r, readBuffer), last: map[int]time.Duration{}}
+	x := &Reader{br: bufio.NewReaderSize(r, readBuffer), last: map[int]time.Duration{}}
+	x.ahead = lookahead.Queue{Source: r, Fill: x.readTag, Ready: x.buffered, Known: x.known}
+	return x
 }
 
 // Tracks returns the tracks known so far. Before the first frame it reads ahead
 // until the tracks that the header and the metadata announce are there, for at
 // most 2 seconds of media.
 func (r *Reader) Tracks() []*codec.Track {
-	r.probe(context.Background())
+	_ = r.ahead.LookAhead(context.Background()) // ReadFrame tells
 	tracks, _ := r.demux.Tracks()
 	return tracks
 }
@@ -77,45 +73,14 @@ func (r *Reader) Tracks() []*codec.Track {
 // more, as where two files were joined, time goes on from where it was and the
 // frame has FlagDiscont. If ctx ends while ReadFrame waits for input, the Reader
 // is closed.
-func (r *Reader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	r.probe(ctx)
-	for len(r.queue) == 0 {
-		if r.readTag(ctx); r.err != nil && len(r.queue) == 0 {
-			return nil, r.err
-		}
-	}
-	f := r.queue[0]
-	r.queue[0] = nil
-	r.queue = r.queue[1:]
-	return f, nil
-}
+func (r *Reader) ReadFrame(ctx context.Context) (*codec.Frame, error) { return r.ahead.Next(ctx) }
 
 // Close closes the reader it reads from.
-func (r *Reader) Close() error {
-	if r.closed.Swap(true) {
-		return nil
-	}
-	if c, ok := r.src.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
+func (r *Reader) Close() error { return r.ahead.Close() }
 
-// probe reads ahead for the tracks, once.
-func (r *Reader) probe(ctx context.Context) {
-	if r.probed {
-		return
-	}
-	for r.err == nil && !r.complete() && r.tags < probeTags && r.bytes < probeBytes {
-		if n := len(r.queue); n > 0 && r.queue[n-1].DTS-r.queue[0].DTS > probeTime {
-			break
-		}
-		r.readTag(ctx)
-	}
-	r.probed = true
+// known reports whether there is nothing to look ahead for, or too much was read.
+func (r *Reader) known() bool {
+	return r.complete() || r.tags >= probeTags || r.bytes >= probeBytes
 }
 
 // complete reports whether no further track is expected. The flags in the header
@@ -136,31 +101,11 @@ func (r *Reader) complete() bool {
 	return seen != 0 && seen == r.flags&(flagVideo|flagAudio)
 }
 
-// fail records the first error. What came of closing is told as such.
-func (r *Reader) fail(ctx context.Context, err error) {
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case r.closed.Load():
-		err = source.ErrClosed
-	}
-	if r.err == nil {
-		r.err = err
-	}
-}
-
 // readTag reads one tag and queues its frames.
-func (r *Reader) readTag(ctx context.Context) {
-	if r.err != nil {
-		return
-	}
-	if ctx.Done() != nil && !r.buffered() {
-		defer context.AfterFunc(ctx, func() { _ = r.Close() })()
-	}
+func (r *Reader) readTag() error {
 	if !r.begun {
 		if err := r.readHeader(); err != nil {
-			r.fail(ctx, err)
-			return
+			return err
 		}
 		r.begun = true
 	}
@@ -169,10 +114,8 @@ func (r *Reader) readTag(ctx context.Context) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("flv: tag %d at byte %d: %w", r.tags+1, at, err)
 	}
-	if err != nil {
-		r.fail(ctx, err)
-	}
 	r.tags++
+	return err
 }
 
 // buffered reports whether the next tag can be read without waiting.
@@ -300,10 +243,10 @@ func (r *Reader) take(typ TagType, ms uint32, body []byte) error {
 	if typ != TagScript {
 		ts = codec.FromTicks(r.clock.Unwrap(uint64(ms)), 1000)
 	}
-	n := len(r.queue)
+	n := len(r.ahead.Frames)
 	var err error
-	r.queue, err = r.demux.Append(r.queue, typ, ts, body)
-	for _, f := range r.queue[n:] {
+	r.ahead.Frames, err = r.demux.Append(r.ahead.Frames, typ, ts, body)
+	for _, f := range r.ahead.Frames[n:] {
 		r.settle(f)
 	}
 	if err != nil && r.demux.Hopeless() {

@@ -2,11 +2,9 @@ package flv
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,8 +15,8 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/amf"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
-	"github.com/mediakit-go/mediakit/source"
 )
 
 // write returns frames as a file that cannot seek.
@@ -34,30 +32,15 @@ func write(t testing.TB, form Form, tracks []*codec.Track, frames []*codec.Frame
 	return b.Bytes()
 }
 
-// readAll returns the frames of r and the error after them.
-func readAll(r *Reader) (frames []*codec.Frame, err error) {
-	for {
-		f, err := r.ReadFrame(context.Background())
-		if err != nil {
-			return frames, err
-		}
-		frames = append(frames, f)
-	}
-}
-
 func TestFileRoundTrip(t *testing.T) {
 	eachStream(t, func(t *testing.T, s testmedia.Stream, form Form) {
 		want := s.Take(2 * time.Second)
 		file := write(t, form, s.Tracks(), want)
-		for name, in := range map[string]io.Reader{
-			"whole":              bytes.NewReader(file),
-			"one byte at a time": iotest.OneByteReader(bytes.NewReader(file)),
-			"data with EOF":      iotest.DataErrReader(bytes.NewReader(file)),
-		} {
+		for name, in := range containertest.Inputs(file) {
 			r := NewReader(in)
 			tracks := r.Tracks()
 			require.Len(t, tracks, len(s.Tracks()), name)
-			got, err := readAll(r)
+			got, err := containertest.ReadAll(r)
 			require.Equal(t, io.EOF, err)
 			requireSameFrames(t, want, got)
 			require.NoError(t, r.Close())
@@ -82,7 +65,7 @@ func TestReaderCutAtEveryLength(t *testing.T) {
 	}
 	require.Len(t, ends, 4)
 	for n := range len(whole) + 1 {
-		frames, err := readAll(NewReader(bytes.NewReader(whole[:n])))
+		frames, err := containertest.ReadAll(NewReader(bytes.NewReader(whole[:n])))
 		if ends[n] {
 			require.Equal(t, io.EOF, err, n)
 			continue
@@ -124,25 +107,20 @@ var fileStart = appendFileHeader(nil, true, true)
 func TestReaderRefuses(t *testing.T) {
 	for _, c := range badFiles {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := readAll(NewReader(bytes.NewReader(append(fileStart[:len(fileStart):len(fileStart)], c.wire...))))
+			_, err := containertest.ReadAll(NewReader(bytes.NewReader(append(fileStart[:len(fileStart):len(fileStart)], c.wire...))))
 			require.ErrorIs(t, err, ErrInvalid)
 			require.Equal(t, c.cut, errors.Is(err, io.ErrUnexpectedEOF))
 			require.ErrorContains(t, err, c.text)
 		})
 	}
 	for _, header := range []string{"", "FL", "GET / HTTP/1.1\r\n\r\n", "FLV\x01\x05\x00\x00\x00\x08", "FLV\x01\x05\xff\xff\xff\xff\x00"} {
-		_, err := readAll(NewReader(bytes.NewReader([]byte(header))))
+		_, err := containertest.ReadAll(NewReader(bytes.NewReader([]byte(header))))
 		require.ErrorIs(t, err, ErrInvalid, header)
 	}
 }
 
-// The error sticks.
 func TestReaderErrorSticks(t *testing.T) {
-	r := NewReader(bytes.NewReader(nil))
-	_, first := r.ReadFrame(t.Context())
-	_, second := r.ReadFrame(t.Context())
-	require.Error(t, first)
-	require.Equal(t, first, second)
+	containertest.TestErrorSticks(t, NewReader(bytes.NewReader(nil)))
 }
 
 // A tag that claims 10 MiB and does not have them costs what it has.
@@ -150,7 +128,7 @@ func TestReaderAllocation(t *testing.T) {
 	wire := append(fileStart[:len(fileStart):len(fileStart)], raw(9, 10<<20, make([]byte, 100), 0)...)
 	before := allocated()
 	for range 100 {
-		_, err := readAll(NewReader(bytes.NewReader(wire)))
+		_, err := containertest.ReadAll(NewReader(bytes.NewReader(wire)))
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	}
 	require.Less(t, (allocated()-before)/100, uint64(256<<10), "bytes for each")
@@ -159,7 +137,7 @@ func TestReaderAllocation(t *testing.T) {
 func TestReaderMaxTagSize(t *testing.T) {
 	r := NewReader(bytes.NewReader(short(t)))
 	r.MaxTagSize = 100
-	_, err := readAll(r)
+	_, err := containertest.ReadAll(r)
 	require.ErrorContains(t, err, "100 are allowed")
 }
 
@@ -179,7 +157,7 @@ func TestReaderTolerates(t *testing.T) {
 	for _, b := range bodies {
 		file = append(file, raw(byte(b.Type), b.Len(), join(b), b.Len())...)
 	}
-	frames, err := readAll(NewReader(bytes.NewReader(file)))
+	frames, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, []*codec.Frame{f}, frames)
 }
@@ -199,7 +177,7 @@ func TestReaderClock(t *testing.T) {
 		require.NoError(t, err)
 		file = appendTag(file, &bodies[0])
 	}
-	frames, err := readAll(NewReader(bytes.NewReader(file)))
+	frames, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 	require.Equal(t, io.EOF, err)
 	require.Len(t, frames, len(times))
 	for i, f := range frames {
@@ -229,7 +207,7 @@ func TestReaderTimesDoNotFall(t *testing.T) {
 		require.NoError(t, err)
 		file = appendTag(file, &bodies[0])
 	}
-	frames, err := readAll(NewReader(bytes.NewReader(file)))
+	frames, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 	require.Equal(t, io.EOF, err)
 	type at struct {
 		dts, pts time.Duration
@@ -268,11 +246,11 @@ func TestReaderLooksAhead(t *testing.T) {
 			r := NewReader(bytes.NewReader(c.file))
 			require.Len(t, r.Tracks(), c.want)
 			var ahead time.Duration
-			if n := len(r.queue); n > 0 {
-				ahead = r.queue[n-1].DTS
+			if n := len(r.ahead.Frames); n > 0 {
+				ahead = r.ahead.Frames[n-1].DTS
 			}
 			require.LessOrEqual(t, ahead, c.lookahead)
-			_, err := readAll(r)
+			_, err := containertest.ReadAll(r)
 			require.Equal(t, io.EOF, err)
 		})
 	}
@@ -289,34 +267,7 @@ func withoutMetadata(file []byte) []byte {
 	return file
 }
 
-// A context that ends, and Close, end a blocked ReadFrame.
-func TestReaderBlocked(t *testing.T) {
-	for _, how := range []string{"context", "close"} {
-		t.Run(how, func(t *testing.T) {
-			ours, theirs := net.Pipe()
-			defer theirs.Close()
-			r := NewReader(ours)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			done := make(chan error)
-			go func() {
-				_, err := r.ReadFrame(ctx)
-				done <- err
-			}()
-			_, err := theirs.Write(fileStart)
-			require.NoError(t, err)
-			want := context.Canceled
-			if how == "context" {
-				cancel()
-			} else {
-				want = source.ErrClosed
-				require.NoError(t, r.Close())
-			}
-			require.ErrorIs(t, <-done, want)
-			require.NoError(t, r.Close())
-		})
-	}
-}
+func TestReaderEnds(t *testing.T) { containertest.TestReaderEnds(t, NewReader, fileStart) }
 
 func TestWriterCompletesMetadata(t *testing.T) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 100_000}
@@ -344,7 +295,7 @@ func TestWriterCompletesMetadata(t *testing.T) {
 	duration, _ := amf.Number(r.demux.Metadata().Get("duration"))
 	require.InDelta(t, 3, duration, 0.05)
 	require.Equal(t, float64(len(got)), r.demux.Metadata().Get("filesize"))
-	back, err := readAll(r)
+	back, err := containertest.ReadAll(r)
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, frames, back)
 }
@@ -353,7 +304,7 @@ func TestWriterCompletesMetadata(t *testing.T) {
 func TestWriterEmpty(t *testing.T) {
 	for _, tracks := range [][]*codec.Track{nil, {testmedia.Track(1, codec.H264)}} {
 		file := write(t, FormStandard, tracks, nil)
-		frames, err := readAll(NewReader(bytes.NewReader(file)))
+		frames, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 		require.Equal(t, io.EOF, err)
 		require.Empty(t, frames)
 	}
@@ -401,16 +352,15 @@ func FuzzReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := NewReader(bytes.NewReader(b))
-		last := map[int]time.Duration{}
-		frames, err := readAll(r)
+		frames, err := containertest.ReadAll(r)
 		if err != io.EOF {
 			require.ErrorIs(t, err, ErrInvalid)
 		}
+		containertest.RequireOrder(t, frames)
 		for _, f := range frames {
-			require.GreaterOrEqual(t, f.DTS, last[f.Track.ID])
-			last[f.Track.ID] = f.DTS
+			require.GreaterOrEqual(t, f.DTS, time.Duration(0))
 		}
-		again, _ := readAll(NewReader(iotest.OneByteReader(bytes.NewReader(b))))
+		again, _ := containertest.ReadAll(NewReader(iotest.OneByteReader(bytes.NewReader(b))))
 		require.Len(t, again, len(frames))
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -105,7 +106,7 @@ func TestWitnessWrites(t *testing.T) {
 				require.NoError(t, m.WritePacket(p))
 			}
 			require.NoError(t, m.WriteTrailer())
-			got, err := readAll(NewReader(&b))
+			got, err := containertest.ReadAll(NewReader(&b))
 			require.Equal(t, io.EOF, err)
 			requireSameFrames(t, want, got)
 		})

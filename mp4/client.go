@@ -29,12 +29,8 @@ func Open(ctx context.Context, url string) (source.Reader, error) {
 // are known. Redirects are followed. What the server refuses is a *StatusError.
 // ctx is for opening only.
 func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
-	lc := &livehttp.Client{HTTP: c.HTTP, Header: c.Header, ReadTimeout: c.ReadTimeout}
-	return livehttp.OpenURL(ctx, lc, "mp4", url, func(ctx context.Context, b *livehttp.Body) (source.Reader, error) {
+	return livehttp.OpenURL(ctx, (*livehttp.Client)(c), "mp4", url, func(ctx context.Context, b *livehttp.Body) (source.Reader, error) {
 		r := NewReader(b)
-		if r.probe(ctx); r.err != nil && len(r.queue) == 0 {
-			return nil, r.err
-		}
-		return r, nil
+		return r, r.ahead.LookAhead(ctx)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -375,7 +376,7 @@ func TestDemuxerLeavesOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			init := len(appendInit(nil, s.Tracks()))
 			b := join(change(bytes.Clone(wire[:init])), wire[init:])
-			got, err := readAll(NewReader(bytes.NewReader(b)))
+			got, err := containertest.ReadAll(NewReader(bytes.NewReader(b)))
 			require.Equal(t, io.EOF, err)
 			var want []*codec.Frame
 			for _, f := range frames {
@@ -539,7 +540,7 @@ func TestDemuxerQuickTimeSound(t *testing.T) {
 		require.NoError(t, err, name)
 		e, err := parseSampleEntry(b, 0, 1)
 		require.NoError(t, err, name)
-		requireSameTrack(t, x.want, e.track)
+		containertest.RequireSameTrack(t, x.want, e.track)
 	}
 }
 

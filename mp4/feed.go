@@ -14,8 +14,9 @@ const schema = "fmp4"
 // FeedFormat returns the format of live HTTP-fMP4 and WebSocket-fMP4: each packet
 // is a fragment of one frame, the header an initialization segment. Viewers of
 // both share the bytes. New parameters of a track make a new initialization
-// segment; a track that comes late, or has another codec, ends the stream for its
-// viewers (source.ErrNewFormat).
+// segment, and key frames repeat parameter sets from then on ([Muxer.RepeatSets]);
+// a track that comes late, or has another codec, ends the stream for its viewers
+// (source.ErrNewFormat).
 func FeedFormat() source.Format {
 	return source.Format{Name: schema, Schema: schema, New: func(tracks []*codec.Track) (source.Muxer, error) {
 		mux, err := NewMuxer(tracks)
@@ -68,6 +69,7 @@ func (m *feedMuxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet
 	}
 	if changed {
 		t.track, t.scale = f.Track, scaleOf(f.Track)
+		t.repeatSets()
 		m.mux.makeInit()
 		p := framed(len(m.mux.init), func(b []byte) []byte { return append(b, m.mux.init...) })
 		p.Track, p.Header, p.DTS = f.Track.ID, true, f.DTS

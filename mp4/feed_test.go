@@ -2,7 +2,6 @@ package mp4
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"testing"
 	"time"
@@ -10,24 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
-
-// unframe returns what the WebSocket frame in b carries; it must be all of b.
-func unframe(t *testing.T, b []byte) []byte {
-	t.Helper()
-	require.Equal(t, byte(0x82), b[0], "final, binary")
-	n, head := uint64(b[1]), 2
-	switch n {
-	case 126:
-		n, head = uint64(binary.BigEndian.Uint16(b[2:])), 4
-	case 127:
-		n, head = binary.BigEndian.Uint64(b[2:]), 10
-	}
-	require.Equal(t, uint64(len(b)-head), n)
-	return b[head:]
-}
 
 // feed returns the packets of frames, those of the end included.
 func feed(t *testing.T, mux source.Muxer, frames []*codec.Frame) (packets []source.Packet) {
@@ -40,7 +25,7 @@ func feed(t *testing.T, mux source.Muxer, frames []*codec.Frame) (packets []sour
 	return mux.(source.Flusher).Flush(packets)
 }
 
-func newFeed(t testing.TB, tracks []*codec.Track) source.Muxer {
+func newFeed(t *testing.T, tracks []*codec.Track) source.Muxer {
 	t.Helper()
 	m, err := FeedFormat().New(tracks)
 	require.NoError(t, err)
@@ -55,12 +40,10 @@ func TestFeedRoundTrip(t *testing.T) {
 		want := s.Take(2 * time.Second)
 		live := bytes.Clone(m.Header())
 		for _, p := range feed(t, m, want) {
-			require.Equal(t, p.Wire, unframe(t, p.Framed))
-			require.Same(t, &p.Wire[0], &p.Framed[len(p.Framed)-len(p.Wire)], "one memory")
-			require.Equal(t, len(p.Framed), cap(p.Framed), "one allocation")
+			containertest.RequireFramed(t, &p)
 			live = append(live, p.Wire...)
 		}
-		got, err := readAll(NewReader(bytes.NewReader(live)))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(live)))
 		require.Equal(t, io.EOF, err)
 		requireSameFrames(t, want, got)
 	})
@@ -242,16 +225,7 @@ func TestFeedAllocations(t *testing.T) {
 	require.InDelta(t, half, allocs, 4)
 }
 
-func BenchmarkFeedMuxer(b *testing.B) {
-	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}
-	frames := s.Take(2 * time.Second)
-	m := newFeed(b, s.Tracks())
-	var packets []source.Packet
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		packets, _ = m.Append(packets[:0], frames[i%len(frames)])
-	}
-}
+func BenchmarkFeedMuxer(b *testing.B) { containertest.BenchmarkFeed(b, FeedFormat()) }
 
 func BenchmarkFragment(b *testing.B) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}

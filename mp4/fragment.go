@@ -68,7 +68,7 @@ func (m *Muxer) fragmentLen() (moof, all int) {
 		}
 		moof += boxHeader + tfhdLen + tfdtLen + trunLen + runLen*len(t.ready)
 		for _, s := range t.ready {
-			all += len(s.frame.Data)
+			all += len(t.setsOf(s.frame)) + len(s.frame.Data)
 		}
 	}
 	return moof, all + moof + boxHeader
@@ -91,13 +91,14 @@ func (m *Muxer) AppendFragment(dst []byte) []byte {
 		if len(t.ready) > 0 {
 			dst = m.appendTraf(dst, uint32(i+1), t, offset)
 			for _, s := range t.ready {
-				offset += len(s.frame.Data)
+				offset += len(t.setsOf(s.frame)) + len(s.frame.Data)
 			}
 		}
 	}
 	dst = appendHeader(dst, all-moof, "mdat")
 	for _, t := range m.tracks {
 		for _, s := range t.ready {
+			dst = append(dst, t.setsOf(s.frame)...)
 			dst = append(dst, s.frame.Data...)
 			m.bytes -= int64(len(s.frame.Data))
 		}
@@ -130,7 +131,8 @@ func (m *Muxer) appendTraf(b []byte, id uint32, t *muxTrack, offset int) []byte 
 	for _, s := range t.ready {
 		composed := codec.Ticks(s.frame.PTS+m.shift, t.scale) - s.dts
 		composed = min(max(composed, math.MinInt32), math.MaxInt32)
-		b = appendUint32s(b, s.duration, uint32(len(s.frame.Data)), sampleFlags(s.frame), uint32(int32(composed)))
+		size := len(t.setsOf(s.frame)) + len(s.frame.Data)
+		b = appendUint32s(b, s.duration, uint32(size), sampleFlags(s.frame), uint32(int32(composed)))
 	}
 	return b
 }

@@ -1,11 +1,7 @@
 package mp4
 
 import (
-	"context"
-	"crypto/sha256"
-	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -39,20 +36,9 @@ var streams = []testmedia.Stream{
 	{Video: codec.MJPEG, Change: 5},
 }
 
-func streamName(s testmedia.Stream) string {
-	name := fmt.Sprintf("%v+%v b%d", s.Video, s.Audio, s.BFrames)
-	if s.Change > 0 {
-		name += " changing"
-	}
-	return strings.ReplaceAll(name, "opaque", "none")
-}
-
 // eachStream runs fn for every stream.
 func eachStream(t *testing.T, fn func(t *testing.T, s testmedia.Stream)) {
-	for _, s := range streams {
-		s.Bitrate = 200_000
-		t.Run(streamName(s), func(t *testing.T) { fn(t, s) })
-	}
+	containertest.EachStream(t, streams, 200_000, fn)
 }
 
 // mux returns frames as a stream of fragments that have at least so many frames,
@@ -86,17 +72,6 @@ func mux(t testing.TB, tracks []*codec.Track, frames []*codec.Frame, least int) 
 	return m.AppendFragment(out)
 }
 
-// readAll returns the frames of r and the error after them.
-func readAll(r *Reader) (frames []*codec.Frame, err error) {
-	for {
-		f, err := r.ReadFrame(context.Background())
-		if err != nil {
-			return frames, err
-		}
-		frames = append(frames, f)
-	}
-}
-
 // pieces cuts b into pieces of random sizes.
 func pieces(b []byte, r *rand.Rand) (out [][]byte) {
 	for len(b) > 0 {
@@ -106,40 +81,13 @@ func pieces(b []byte, r *rand.Rand) (out [][]byte) {
 	return out
 }
 
-func digest(b []byte) string { return fmt.Sprintf("%d %x", len(b), sha256.Sum256(b)) }
-
 // requireSameFrames compares what went in with what came out, kind by kind: times
 // to a tick of the wire.
 func requireSameFrames(t *testing.T, want, got []*codec.Frame) {
 	t.Helper()
-	for _, k := range []codec.Kind{codec.KindVideo, codec.KindAudio} {
-		of := func(frames []*codec.Frame) (of []*codec.Frame) {
-			for _, f := range frames {
-				if f.Track.Kind() == k {
-					of = append(of, f)
-				}
-			}
-			return of
-		}
-		w, g := of(want), of(got)
-		require.Len(t, g, len(w), k.String())
-		for i := range w {
-			tick := time.Second/time.Duration(scaleOf(w[i].Track)) + 1
-			require.Equal(t, digest(w[i].Data), digest(g[i].Data), "%v frame %d", k, i)
-			require.InDelta(t, w[i].DTS, g[i].DTS, float64(tick), "DTS of %v frame %d", k, i)
-			require.InDelta(t, w[i].PTS, g[i].PTS, float64(tick), "PTS of %v frame %d", k, i)
-			require.Equal(t, w[i].Flags, g[i].Flags, "%v frame %d", k, i)
-			requireSameTrack(t, w[i].Track, g[i].Track)
-		}
-	}
-}
-
-func requireSameTrack(t *testing.T, want, got *codec.Track) {
-	t.Helper()
-	require.Equal(t, want.Codec, got.Codec)
-	require.Equal(t, want.Config, got.Config)
-	require.Equal(t, [2]int{want.Width, want.Height}, [2]int{got.Width, got.Height})
-	require.Equal(t, [3]int{want.SampleRate, want.Channels, want.ClockRate}, [3]int{got.SampleRate, got.Channels, got.ClockRate})
+	containertest.Match{Tick: func(track *codec.Track) time.Duration {
+		return time.Second/time.Duration(scaleOf(track)) + 1
+	}}.Frames(t, want, got)
 }
 
 // mpeg2Stream returns a track of MPEG-2 video and some of its pictures.

@@ -44,11 +44,7 @@ func parseMovie(b []byte) (m movie, err error) {
 	err = eachBox(b, func(x box) error { // mvhd and mvex first: tracks need them
 		switch x.kind {
 		case typeOf("mvhd"):
-			r := fields{b: x.body}
-			version, _ := r.full()
-			r.number(version)
-			r.number(version)
-			m.scale = r.u32()
+			m.scale = timescale(x)
 		case typeOf("mvex"):
 			m.extends = true
 		}
@@ -143,17 +139,23 @@ func parseTrack(b []byte, movieScale uint32) (t *inTrack, has bool, err error) {
 	return t, has, t.parseEdits(edits, movieScale)
 }
 
+// timescale returns the ticks per second of an mvhd or mdhd box, before which are
+// the times of creation and modification.
+func timescale(x box) uint32 {
+	r := fields{b: x.body}
+	version, _ := r.full()
+	r.number(version)
+	r.number(version)
+	return r.u32()
+}
+
 // parseMedia reads the content of an mdia box.
 func (t *inTrack) parseMedia(b []byte) (has bool, err error) {
 	var description []byte
 	err = eachBox(b, func(x box) error {
 		switch x.kind {
 		case typeOf("mdhd"):
-			r := fields{b: x.body}
-			version, _ := r.full()
-			r.number(version)
-			r.number(version)
-			t.scale = r.u32()
+			t.scale = timescale(x)
 		case typeOf("minf"):
 			return eachBox(x.body, func(x box) error {
 				if x.kind != typeOf("stbl") {

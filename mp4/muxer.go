@@ -1,6 +1,7 @@
 package mp4
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
@@ -30,6 +31,7 @@ type Muxer struct {
 type muxTrack struct {
 	track *codec.Track // in force
 	scale int          // Hz
+	sets  []byte       // written before each key frame; nil for none
 	held  *codec.Frame // waits for the next one
 	ready []sample
 	last  int64 // duration of the sample before, in ticks; 0 while there was none
@@ -76,6 +78,34 @@ func (m *Muxer) Tracks() []*codec.Track {
 // Init returns the initialization segment: ftyp and moov. The caller does not
 // modify it.
 func (m *Muxer) Init() []byte { return m.init }
+
+// RepeatSets makes key frames carry the parameter sets of their track from now
+// on, which are in the initialization segment as well. It is for a Muxer whose
+// initialization segment is not the first of a stream: some players ignore all
+// others, ffmpeg is one.
+func (m *Muxer) RepeatSets() {
+	for _, t := range m.tracks {
+		t.repeatSets()
+	}
+}
+
+// repeatSets makes key frames carry the parameter sets in force (ISO/IEC
+// 14496-15, 5.3.2: as NAL units, before the others).
+func (t *muxTrack) repeatSets() {
+	t.sets = nil
+	for _, nalu := range t.track.ParameterSets() {
+		t.sets = binary.BigEndian.AppendUint32(t.sets, uint32(len(nalu)))
+		t.sets = append(t.sets, nalu...)
+	}
+}
+
+// setsOf returns what is written before f.
+func (t *muxTrack) setsOf(f *codec.Frame) []byte {
+	if f.Key() {
+		return t.sets
+	}
+	return nil
+}
 
 // find returns the track with this ID; nil if it is not written.
 func (m *Muxer) find(id int) *muxTrack {

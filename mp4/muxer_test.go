@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -238,7 +239,7 @@ func TestHighSampleRate(t *testing.T) {
 		got, err := demux(mux(t, []*codec.Track{want}, []*codec.Frame{{Track: want, Data: []byte{1, 2}}}, 1))
 		require.NoError(t, err)
 		require.Len(t, got, 1)
-		requireSameTrack(t, want, got[0].Track)
+		containertest.RequireSameTrack(t, want, got[0].Track)
 	}
 }
 
@@ -264,7 +265,7 @@ func TestInit(t *testing.T) {
 		if c.codec == codec.MP2 {
 			got.Codec = codec.MP2 // the frames tell
 		}
-		requireSameTrack(t, track, &got)
+		containertest.RequireSameTrack(t, track, &got)
 		i := bytes.LastIndex(wire, []byte(c.entry))
 		require.Equal(t, uint32(1), uint32(binary.BigEndian.Uint16(wire[i+10:])), "data reference of %s", c.entry)
 	}
@@ -308,4 +309,61 @@ func TestMIMEType(t *testing.T) {
 	} {
 		require.Equal(t, c.want, MIMEType(c.tracks))
 	}
+}
+
+// Key frames repeat the parameter sets in force, for players that ignore all
+// initialization segments but the first: what ours reads is the same without any
+// other.
+func TestRepeatSets(t *testing.T) {
+	for _, c := range []codec.Codec{codec.H264, codec.H265} {
+		s := testmedia.Stream{Video: c, Audio: codec.AAC, BFrames: 2, GOP: 200 * time.Millisecond, Bitrate: 200_000}
+		want := s.Take(time.Second)
+		other := []*codec.Track{testmedia.Track2(testmedia.VideoID, c), s.Tracks()[1]}
+		first, err := NewMuxer(other)
+		require.NoError(t, err)
+		m, err := NewMuxer(s.Tracks())
+		require.NoError(t, err)
+		m.RepeatSets()
+		film := bytes.Clone(first.Init())
+		for _, f := range want {
+			require.NoError(t, m.Add(f))
+			if m.Ready() >= 7 {
+				film = m.AppendFragment(film)
+			}
+		}
+		m.Flush()
+		film = m.AppendFragment(film)
+		got, err := demux(film)
+		require.NoError(t, err)
+		for _, f := range got {
+			require.NotEqual(t, other[0].Config, f.Track.Config)
+		}
+		requireSameFrames(t, want, got)
+	}
+}
+
+// A feed repeats them once there was a change, and not before.
+func TestFeedRepeatsSets(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, GOP: 200 * time.Millisecond, Change: 2, Bitrate: 100_000}
+	m := newFeed(t, s.Tracks())
+	changed, keys := false, [2]int{}
+	frames := s.Take(2 * time.Second)
+	for i, p := range feed(t, m, frames) {
+		if p.Header {
+			changed = true
+			continue
+		}
+		f := frames[0]
+		frames = frames[1:]
+		sps := f.Track.ParameterSets()[0]
+		require.Equal(t, f.Key() && changed, bytes.Contains(p.Wire, sps), "packet %d", i)
+		if f.Key() && changed {
+			keys[1]++
+		} else if f.Key() {
+			keys[0]++
+		}
+	}
+	require.Empty(t, frames)
+	require.Positive(t, keys[0])
+	require.Positive(t, keys[1])
 }

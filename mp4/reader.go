@@ -1,55 +1,46 @@
 package mp4
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
-	"github.com/mediakit-go/mediakit/source"
-)
-
-// How far a Reader looks ahead for what the initialization segment does not tell,
-// whichever is reached first.
-const (
-	probeBytes = 8 << 20
-	probeTime  = 2 * time.Second
+	"github.com/mediakit-go/mediakit/internal/lookahead"
 )
 
 const (
+	probeBytes = 8 << 20 // in which a Reader looks for what the initialization segment does not tell
 	readBuffer = 64 << 10
 	smallStep  = time.Second
 )
 
 // A Reader reads a fragmented stream.
 type Reader struct {
-	src    io.Reader
-	buf    []byte
-	demux  Demuxer
-	bytes  int64
-	last   map[uint32]time.Duration // DTS by track
-	shift  time.Duration            // added to all times, after steps back
-	queue  []*codec.Frame
-	next   int // in queue
-	probed bool
-	err    error // sticks
-	closed atomic.Bool
+	ahead lookahead.Queue
+	buf   []byte
+	demux Demuxer
+	bytes int64
+	last  map[uint32]time.Duration // DTS by track
+	shift time.Duration            // added to all times, after steps back
 }
 
 // NewReader returns a Reader of r, which it closes if that is an io.Closer;
 // without that a blocked ReadFrame does not end.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{src: r, buf: make([]byte, readBuffer), last: map[uint32]time.Duration{}}
+	x := &Reader{buf: make([]byte, readBuffer), last: map[uint32]time.Duration{}}
+	x.ahead = lookahead.Queue{Source: r, Fill: x.fill, Known: x.known}
+	return x
 }
 
 // Tracks returns the tracks known so far. Before the first frame it reads the
 // initialization segment, and as far ahead as it takes to know what that leaves
 // to the frames, for at most 2 seconds of media.
 func (r *Reader) Tracks() []*codec.Track {
-	r.probe(context.Background())
+	_ = r.ahead.LookAhead(context.Background()) // ReadFrame tells
 	return r.demux.Tracks()
 }
 
@@ -61,81 +52,38 @@ func (r *Reader) Tracks() []*codec.Track {
 // more, as where two were joined, time goes on from where it was and the frame
 // has FlagDiscont. If ctx ends while ReadFrame waits for input, the Reader is
 // closed.
-func (r *Reader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	r.probe(ctx)
-	for r.next == len(r.queue) {
-		if r.err != nil {
-			return nil, r.err
-		}
-		r.queue, r.next = r.queue[:0], 0
-		r.read(ctx)
-	}
-	f := r.queue[r.next]
-	r.queue[r.next] = nil
-	r.next++
-	return f, nil
-}
+func (r *Reader) ReadFrame(ctx context.Context) (*codec.Frame, error) { return r.ahead.Next(ctx) }
 
 // Close closes the reader it reads from.
-func (r *Reader) Close() error {
-	if r.closed.Swap(true) {
-		return nil
-	}
-	if c, ok := r.src.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
+func (r *Reader) Close() error { return r.ahead.Close() }
 
-// probe reads ahead for the tracks, once.
-func (r *Reader) probe(ctx context.Context) {
-	if r.probed {
-		return
-	}
-	for r.err == nil && !r.demux.Complete() && r.bytes < probeBytes {
-		if n := len(r.queue); n > 0 && r.queue[n-1].DTS-r.queue[0].DTS > probeTime {
-			break
-		}
-		r.read(ctx)
-	}
-	r.probed = true
-}
+// known reports whether there is nothing to look ahead for, or too much was read.
+func (r *Reader) known() bool { return r.demux.Complete() || r.bytes >= probeBytes }
 
-// read reads once and queues the frames of that.
-func (r *Reader) read(ctx context.Context) {
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { _ = r.Close() })()
-	}
-	n, err := r.src.Read(r.buf)
-	had := len(r.queue)
-	var derr error
-	r.queue, derr = r.demux.Append(r.queue, r.buf[:n])
+// fill reads once and queues the frames that come of it.
+func (r *Reader) fill() error {
+	n, err := r.ahead.Source.Read(r.buf)
 	r.bytes += int64(n)
-	for _, f := range r.queue[had:] {
-		r.settle(f)
+	had := len(r.ahead.Frames)
+	var bad error
+	r.ahead.Frames, bad = r.demux.Append(r.ahead.Frames, r.buf[:n])
+	for _, f := range r.ahead.Frames[had:] {
+		bad = cmp.Or(bad, r.settle(f))
 	}
 	switch {
-	case derr != nil:
-		r.err = derr
-	case err == nil:
-	case ctx.Err() != nil:
-		r.err = ctx.Err()
-	case r.closed.Load():
-		r.err = source.ErrClosed
+	case bad != nil:
+		return bad
 	case errors.Is(err, io.EOF) && r.demux.whole() && len(r.demux.tracks) > 0:
-		r.err = io.EOF
+		return io.EOF
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		r.err = fmt.Errorf("%w: cut at byte %d: %w", ErrInvalid, r.bytes, io.ErrUnexpectedEOF)
-	default:
-		r.err = err
+		return fmt.Errorf("%w: cut at byte %d: %w", ErrInvalid, r.bytes, io.ErrUnexpectedEOF)
 	}
+	return err
 }
 
-// settle keeps the times of a track from falling.
-func (r *Reader) settle(f *codec.Frame) {
+// settle keeps the times of a track from falling, but not by more than there are
+// times.
+func (r *Reader) settle(f *codec.Frame) error {
 	f.DTS += r.shift
 	f.PTS += r.shift
 	id := uint32(f.Track.ID)
@@ -148,8 +96,9 @@ func (r *Reader) settle(f *codec.Frame) {
 			f.Flags |= codec.FlagDiscont
 		}
 		if r.shift > maxTime {
-			r.err = invalid("times step back by %v in all", r.shift)
+			return invalid("times step back by %v in all", r.shift)
 		}
 	}
 	r.last[id] = f.DTS
+	return nil
 }

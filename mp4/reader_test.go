@@ -2,11 +2,9 @@ package mp4
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -24,18 +23,14 @@ func TestRoundTrip(t *testing.T) {
 		want := s.Take(2 * time.Second)
 		for _, least := range []int{1, 7, len(want) + 1} {
 			wire := mux(t, s.Tracks(), want, least)
-			for name, in := range map[string]io.Reader{
-				"whole":              bytes.NewReader(wire),
-				"one byte at a time": iotest.OneByteReader(bytes.NewReader(wire)),
-				"data with EOF":      iotest.DataErrReader(bytes.NewReader(wire)),
-			} {
+			for name, in := range containertest.Inputs(wire) {
 				r := NewReader(in)
 				tracks := r.Tracks()
 				require.Len(t, tracks, len(s.Tracks()), name)
 				for i, track := range s.Tracks() {
 					require.Equal(t, track.Codec, tracks[i].Codec)
 				}
-				got, err := readAll(r)
+				got, err := containertest.ReadAll(r)
 				require.Equal(t, io.EOF, err)
 				requireSameFrames(t, want, got)
 				require.NoError(t, r.Close())
@@ -46,7 +41,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestRoundTripMPEG2Video(t *testing.T) {
 	track, want := mpeg2Stream()
-	got, err := readAll(NewReader(bytes.NewReader(mux(t, []*codec.Track{track}, want, 5))))
+	got, err := containertest.ReadAll(NewReader(bytes.NewReader(mux(t, []*codec.Track{track}, want, 5))))
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, want, got)
 }
@@ -101,7 +96,7 @@ func TestNegativeTimes(t *testing.T) {
 		g.PTS -= by
 		moved[i] = &g
 	}
-	got, err := readAll(NewReader(bytes.NewReader(mux(t, s.Tracks(), moved, 4))))
+	got, err := containertest.ReadAll(NewReader(bytes.NewReader(mux(t, s.Tracks(), moved, 4))))
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, want, got)
 }
@@ -133,7 +128,7 @@ func TestReaderCutAtEveryLength(t *testing.T) {
 		whole[ends[i]] = x.kind == typeOf("moov") || x.kind == typeOf("mdat")
 	}
 	for n := range len(wire) + 1 {
-		_, err := readAll(NewReader(bytes.NewReader(wire[:n])))
+		_, err := containertest.ReadAll(NewReader(bytes.NewReader(wire[:n])))
 		if whole[n] {
 			require.Equal(t, io.EOF, err, n)
 			continue
@@ -144,32 +139,26 @@ func TestReaderCutAtEveryLength(t *testing.T) {
 	}
 }
 
-// The error sticks.
 func TestReaderErrorSticks(t *testing.T) {
-	r := NewReader(bytes.NewReader([]byte("GET / HTTP/1.1\r\n\r\n")))
-	_, first := r.ReadFrame(t.Context())
-	_, second := r.ReadFrame(t.Context())
-	require.Error(t, first)
-	require.Equal(t, first, second)
+	containertest.TestErrorSticks(t, NewReader(bytes.NewReader([]byte("GET / HTTP/1.1\r\n\r\n"))))
 }
 
 // Two streams in one: time goes on. A small step back is levelled.
 func TestReaderTimesDoNotFall(t *testing.T) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 50_000}
 	one := mux(t, s.Tracks(), s.Take(2*time.Second), 5)
-	got, err := readAll(NewReader(bytes.NewReader(append(one[:len(one):len(one)], one...))))
+	got, err := containertest.ReadAll(NewReader(bytes.NewReader(append(one[:len(one):len(one)], one...))))
 	require.Equal(t, io.EOF, err)
-	last := map[int]time.Duration{}
+	containertest.RequireOrder(t, got)
 	jumps := 0
 	for _, f := range got {
-		require.GreaterOrEqual(t, f.DTS, last[f.Track.ID])
-		last[f.Track.ID] = f.DTS
 		if f.Has(codec.FlagDiscont) {
 			jumps++
 		}
 	}
 	require.Equal(t, 1, jumps)
-	require.InDelta(t, 4*time.Second, last[testmedia.VideoID], float64(100*time.Millisecond))
+	video := containertest.OfKind(got, codec.KindVideo)
+	require.InDelta(t, 4*time.Second, video[len(video)-1].DTS, float64(100*time.Millisecond))
 }
 
 // What the initialization segment does not tell is read from the frames: the
@@ -202,7 +191,7 @@ func TestReaderLooksAhead(t *testing.T) {
 	tracks := r.Tracks()
 	require.Len(t, tracks, 1)
 	require.True(t, tracks[0].Ready())
-	got, err := readAll(r)
+	got, err := containertest.ReadAll(r)
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, frames, got)
 
@@ -211,34 +200,7 @@ func TestReaderLooksAhead(t *testing.T) {
 	require.Equal(t, codec.MP2, r.Tracks()[0].Codec)
 }
 
-// A context that ends, and Close, end a blocked ReadFrame.
-func TestReaderBlocked(t *testing.T) {
-	for _, how := range []string{"context", "close"} {
-		t.Run(how, func(t *testing.T) {
-			ours, theirs := net.Pipe()
-			defer theirs.Close()
-			r := NewReader(ours)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			done := make(chan error)
-			go func() {
-				_, err := r.ReadFrame(ctx)
-				done <- err
-			}()
-			_, err := theirs.Write(shortStream(t)[:20])
-			require.NoError(t, err)
-			want := context.Canceled
-			if how == "context" {
-				cancel()
-			} else {
-				want = source.ErrClosed
-				require.NoError(t, r.Close())
-			}
-			require.ErrorIs(t, <-done, want)
-			require.NoError(t, r.Close())
-		})
-	}
-}
+func TestReaderEnds(t *testing.T) { containertest.TestReaderEnds(t, NewReader, shortStream(t)[:20]) }
 
 func FuzzReader(f *testing.F) {
 	for _, s := range streams[:11] {
@@ -249,18 +211,12 @@ func FuzzReader(f *testing.F) {
 		f.Add(c.wire(f))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		last := map[int]time.Duration{}
-		frames, err := readAll(NewReader(bytes.NewReader(b)))
+		frames, err := containertest.ReadAll(NewReader(bytes.NewReader(b)))
 		if err != io.EOF && !errors.Is(err, source.ErrUnsupported) {
 			require.ErrorIs(t, err, ErrInvalid)
 		}
-		for _, f := range frames {
-			if at, ok := last[f.Track.ID]; ok {
-				require.GreaterOrEqual(t, f.DTS, at)
-			}
-			last[f.Track.ID] = f.DTS
-		}
-		again, err2 := readAll(NewReader(iotest.OneByteReader(bytes.NewReader(b))))
+		containertest.RequireOrder(t, frames)
+		again, err2 := containertest.ReadAll(NewReader(iotest.OneByteReader(bytes.NewReader(b))))
 		require.Equal(t, err == io.EOF, err2 == io.EOF)
 		require.Len(t, again, len(frames))
 	})

@@ -159,11 +159,7 @@ func (e *entry) visual(x box, id int, c codec.Codec, config string) error {
 	if r.over {
 		return short(x.kind.String() + " sample entry")
 	}
-	found, err := findConfig(r.b, config)
-	if err != nil {
-		return err
-	}
-	if err := e.describe(id, codec.KindVideo, c, config, found); err != nil || e.track == nil {
+	if err := e.describe(id, codec.KindVideo, c, config, r.b); err != nil || e.track == nil {
 		return err
 	}
 	if e.track.Width == 0 || e.track.Height == 0 {
@@ -195,11 +191,7 @@ func (e *entry) audio(x box, version uint8, id int, c codec.Codec, config string
 	if r.over {
 		return short(x.kind.String() + " sample entry")
 	}
-	found, err := findConfig(r.b, config)
-	if err != nil {
-		return err
-	}
-	if err := e.describe(id, codec.KindAudio, c, config, found); err != nil || e.track == nil {
+	if err := e.describe(id, codec.KindAudio, c, config, r.b); err != nil || e.track == nil {
 		return err
 	}
 	t := e.track
@@ -247,8 +239,13 @@ func findConfig(b []byte, name string) (config []byte, err error) {
 }
 
 // describe makes the track of a codec, which for an esds is Opaque, and its
-// configuration. It makes none if that says that it is not read here.
-func (e *entry) describe(id int, kind codec.Kind, c codec.Codec, name string, config []byte) (err error) {
+// configuration, which is the box in b with this name. It makes none if that says
+// that it is not read here.
+func (e *entry) describe(id int, kind codec.Kind, c codec.Codec, name string, b []byte) error {
+	config, err := findConfig(b, name)
+	if err != nil {
+		return err
+	}
 	switch name {
 	case "esds":
 		var object byte

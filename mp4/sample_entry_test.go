@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -73,7 +74,7 @@ func TestSampleEntries(t *testing.T) {
 				return
 			}
 			require.NotNil(t, e.track)
-			requireSameTrack(t, c.want, e.track)
+			containertest.RequireSameTrack(t, c.want, e.track)
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -30,7 +31,7 @@ func inTicks(frames []*codec.Frame, k codec.Kind) (out []seen) {
 	for _, f := range frames {
 		if f.Track.Kind() == k {
 			scale := scaleOf(f.Track)
-			out = append(out, seen{codec.Ticks(f.DTS, scale), codec.Ticks(f.PTS, scale), f.Key(), digest(f.Data)})
+			out = append(out, seen{codec.Ticks(f.DTS, scale), codec.Ticks(f.PTS, scale), f.Key(), containertest.Digest(f.Data)})
 		}
 	}
 	return out
@@ -43,7 +44,7 @@ func eachWitnessed(t *testing.T, unknown []codec.Codec, fn func(t *testing.T, tr
 			continue
 		}
 		s.Bitrate = 200_000
-		t.Run(streamName(s), func(t *testing.T) { fn(t, s.Tracks(), s.Take(2*time.Second)) })
+		t.Run(containertest.Name(s), func(t *testing.T) { fn(t, s.Tracks(), s.Take(2*time.Second)) })
 	}
 	t.Run("MPEG-2 video", func(t *testing.T) {
 		track, frames := mpeg2Stream()
@@ -77,7 +78,7 @@ func TestMediacommonReads(t *testing.T) {
 						}
 						at := int64(pt.BaseTime)
 						for _, s := range pt.Samples {
-							got = append(got, seen{at, at + int64(s.PTSOffset), !s.IsNonSyncSample, digest(s.Payload)})
+							got = append(got, seen{at, at + int64(s.PTSOffset), !s.IsNonSyncSample, containertest.Digest(s.Payload)})
 							at += int64(s.Duration)
 						}
 					}
@@ -119,7 +120,7 @@ func TestMediacommonWrites(t *testing.T) {
 			part.Tracks = append(part.Tracks, pt)
 		}
 		require.NoError(t, part.Marshal(&b))
-		got, err := readAll(NewReader(bytes.NewReader(b.Bytes())))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(b.Bytes())))
 		require.Equal(t, io.EOF, err)
 		requireSeen(t, frames, got)
 	})
@@ -206,7 +207,7 @@ func TestMP4FFReads(t *testing.T) {
 					samples, err := fragment.GetFullSamples(trex)
 					require.NoError(t, err)
 					for _, s := range samples {
-						got = append(got, seen{int64(s.DecodeTime), s.PresentationTime(), s.IsSync(), digest(s.Data)})
+						got = append(got, seen{int64(s.DecodeTime), s.PresentationTime(), s.IsSync(), containertest.Digest(s.Data)})
 					}
 				}
 			}
@@ -247,7 +248,7 @@ func TestMP4FFWrites(t *testing.T) {
 			}
 		}
 		require.NoError(t, fragment.Encode(&b))
-		got, err := readAll(NewReader(bytes.NewReader(b.Bytes())))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(b.Bytes())))
 		require.Equal(t, io.EOF, err)
 		requireSeen(t, frames, got)
 	})
@@ -299,7 +300,7 @@ func TestWitnessedVariableRate(t *testing.T) {
 			samples, err := fragment.GetFullSamples(nil)
 			require.NoError(t, err)
 			for _, s := range samples {
-				got = append(got, seen{int64(s.DecodeTime), s.PresentationTime(), s.IsSync(), digest(s.Data)})
+				got = append(got, seen{int64(s.DecodeTime), s.PresentationTime(), s.IsSync(), containertest.Digest(s.Data)})
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -111,13 +112,13 @@ func TestDownload(t *testing.T) {
 			if c.calls == 2 {
 				one := *o
 				one.Attempts = 1
-				require.Error(t, Download(soon(t), srv.URL+"/a", path, &one))
+				require.Error(t, Download(filmtest.Soon(t), srv.URL+"/a", path, &one))
 				require.NoFileExists(t, path)
 				if c.change != nil {
 					c.change(c.shop)
 				}
 			}
-			require.NoError(t, Download(soon(t), srv.URL+"/a", path, o))
+			require.NoError(t, Download(filmtest.Soon(t), srv.URL+"/a", path, o))
 			got, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(c.shop.file, got))
@@ -137,9 +138,9 @@ func TestDownloadWhole(t *testing.T) {
 	srv := httptest.NewServer(s)
 	defer srv.Close()
 	path := filepath.Join(t.TempDir(), "a.bin")
-	require.Error(t, Download(soon(t), srv.URL, path, &DownloadOptions{Attempts: 1}))
+	require.Error(t, Download(filmtest.Soon(t), srv.URL, path, &DownloadOptions{Attempts: 1}))
 	require.NoError(t, os.WriteFile(path+partSuffix, s.file, 0o600))
-	require.NoError(t, Download(soon(t), srv.URL, path, nil))
+	require.NoError(t, Download(filmtest.Soon(t), srv.URL, path, nil))
 	require.Equal(t, []string{"", "bytes=1000-"}, s.ranges)
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -156,7 +157,7 @@ func TestDownloadStrangeParts(t *testing.T) {
 		if note != "" {
 			require.NoError(t, os.WriteFile(path+noteSuffix, []byte(note), 0o600))
 		}
-		require.NoError(t, Download(soon(t), srv.URL, path, nil))
+		require.NoError(t, Download(filmtest.Soon(t), srv.URL, path, nil))
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(s.file, got))
@@ -177,7 +178,7 @@ func TestDownloadRefusals(t *testing.T) {
 		{"too large", &shop{file: make([]byte, 1000)}, DownloadOptions{MaxSize: 999}, source.ErrLimit},
 	} {
 		srv := httptest.NewServer(c.shop)
-		require.ErrorIs(t, Download(soon(t), srv.URL, filepath.Join(dir, "a"), &c.o), c.err, c.name)
+		require.ErrorIs(t, Download(filmtest.Soon(t), srv.URL, filepath.Join(dir, "a"), &c.o), c.err, c.name)
 		srv.Close()
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)
@@ -192,10 +193,10 @@ func TestDownloadRefusals(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	require.ErrorIs(t, Download(soon(t), endless.URL, filepath.Join(dir, "a"), &DownloadOptions{MaxSize: 100_000}), source.ErrLimit)
-	require.ErrorIs(t, Download(soon(t), "file:///etc/passwd", filepath.Join(dir, "a"), nil), source.ErrUnsupported)
-	require.ErrorIs(t, Download(soon(t), "http://", filepath.Join(dir, "a"), nil), source.ErrBadKey)
-	require.ErrorIs(t, Download(soon(t), endless.URL, filepath.Join(dir, "none", "a"), nil), fs.ErrNotExist)
+	require.ErrorIs(t, Download(filmtest.Soon(t), endless.URL, filepath.Join(dir, "a"), &DownloadOptions{MaxSize: 100_000}), source.ErrLimit)
+	require.ErrorIs(t, Download(filmtest.Soon(t), "file:///etc/passwd", filepath.Join(dir, "a"), nil), source.ErrUnsupported)
+	require.ErrorIs(t, Download(filmtest.Soon(t), "http://", filepath.Join(dir, "a"), nil), source.ErrBadKey)
+	require.ErrorIs(t, Download(filmtest.Soon(t), endless.URL, filepath.Join(dir, "none", "a"), nil), fs.ErrNotExist)
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)

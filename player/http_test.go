@@ -14,6 +14,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
 )
@@ -55,19 +56,19 @@ func TestOpenHLS(t *testing.T) {
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	for _, path := range []string{"/vod.m3u8", "/vod.m3u8?x=1", "/vod"} {
-		r, err := Open(soon(t), srv.URL+path)
+		r, err := Open(filmtest.Soon(t), srv.URL+path)
 		require.NoError(t, err)
 		require.Len(t, r.Tracks(), 2)
 		pulled, ok := source.As[*hls.Reader](r)
 		require.True(t, ok)
 		require.False(t, pulled.Live())
 		var got []*codec.Frame
-		for f, err := range source.Frames(soon(t), r) {
+		for f, err := range source.Frames(filmtest.Soon(t), r) {
 			require.NoError(t, err)
 			got = append(got, f)
 		}
 		require.Len(t, got, len(want))
-		requireFilm(t, got)
+		filmtest.Require(t, got, 2*time.Millisecond)
 		require.NoError(t, r.Close())
 	}
 }
@@ -77,12 +78,12 @@ func TestOpenHLSPaced(t *testing.T) {
 	h, _ := serveHLS(t, 4)
 	srv := httptest.NewServer(h)
 	defer srv.Close()
-	r, err := (&Client{Paced: true}).Open(soon(t), srv.URL+"/vod.m3u8")
+	r, err := (&Client{Paced: true}).Open(filmtest.Soon(t), srv.URL+"/vod.m3u8")
 	require.NoError(t, err)
 	defer r.Close()
 	start := time.Now()
 	for {
-		f, err := r.ReadFrame(soon(t))
+		f, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Since(start), f.DTS)
 		if f.DTS > 300*time.Millisecond {
@@ -102,7 +103,7 @@ func TestOpenCutTS(t *testing.T) {
 			}
 			_, _ = bytes.NewReader(b).WriteTo(w)
 		}))
-		r, err := Open(soon(t), srv.URL+path)
+		r, err := Open(filmtest.Soon(t), srv.URL+path)
 		require.NoError(t, err)
 		require.Len(t, r.Tracks(), 2)
 		require.NoError(t, r.Close())
@@ -145,17 +146,17 @@ func TestOpenUDP(t *testing.T) {
 			}
 		}
 	})
-	r, err := Open(soon(t), "udp://"+addr)
+	r, err := Open(filmtest.Soon(t), "udp://"+addr)
 	require.NoError(t, err)
 	require.Len(t, r.Tracks(), 2)
 	for range 20 {
-		_, err := r.ReadFrame(soon(t))
+		_, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 	}
 	require.NoError(t, r.Close())
 	close(done)
 	sending.Wait()
 	require.NoError(t, conn.Close())
-	_, err = (&Client{ReadTimeout: 20 * time.Millisecond}).Open(soon(t), "udp://"+addr)
+	_, err = (&Client{ReadTimeout: 20 * time.Millisecond}).Open(filmtest.Soon(t), "udp://"+addr)
 	require.ErrorIs(t, err, source.ErrTimeout)
 }

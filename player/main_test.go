@@ -1,7 +1,6 @@
 package player
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
@@ -85,8 +85,8 @@ func (o *origin) clientTLS() *tls.Config {
 	return o.tls.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
-// film is what the tests publish: a key frame every 200 ms.
-var film = testmedia.Stream{Video: codec.H264, Audio: codec.AAC, GOP: 200 * time.Millisecond, Bitrate: 200_000, BFrames: 2}
+// film is what the tests publish.
+var film = filmtest.Film
 
 // publish publishes s at url in real time until the test ends or stop is called.
 func publish(t *testing.T, url string, s testmedia.Stream) (stop func()) {
@@ -132,39 +132,4 @@ func (g *generated) ReadFrame(ctx context.Context) (*codec.Frame, error) {
 func (g *generated) Close() error {
 	g.stop()
 	return nil
-}
-
-// soon is a context for what must happen in a test.
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// requireFilm requires that fs are frames of film in a row, with audio and video
-// as far apart as there.
-func requireFilm(t *testing.T, fs []*codec.Frame) {
-	t.Helper()
-	apart := map[codec.Kind]time.Duration{} // how much later than in film
-	all := map[codec.Kind][]*codec.Frame{}
-	for _, f := range film.Take(30 * time.Second) {
-		all[f.Track.Kind()] = append(all[f.Track.Kind()], f)
-	}
-	for _, f := range fs {
-		k := f.Track.Kind()
-		want := all[k]
-		_, begun := apart[k]
-		if !begun {
-			for len(want) > 0 && !bytes.Equal(want[0].Data, f.Data) {
-				want = want[1:]
-			}
-			require.NotEmpty(t, want, "%v %v is not in the film", k, f.DTS)
-			apart[k] = f.PTS - want[0].PTS
-		}
-		require.Equal(t, want[0].Data, f.Data, "%v %v", k, f.DTS)
-		require.InDelta(t, want[0].PTS+apart[k], f.PTS, float64(2*time.Millisecond))
-		require.InDelta(t, want[0].PTS-want[0].DTS, f.PTS-f.DTS, float64(2*time.Millisecond))
-		all[k] = want[1:]
-	}
-	require.InDelta(t, apart[codec.KindVideo], apart[codec.KindAudio], float64(20*time.Millisecond))
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
@@ -99,7 +100,7 @@ func TestOpenFile(t *testing.T) {
 					got = append(got, f)
 				}
 				require.Len(t, got, len(want))
-				requireFilm(t, got)
+				filmtest.Require(t, got, 2*time.Millisecond)
 				require.NoError(t, r.Close())
 			})
 		}
@@ -153,7 +154,7 @@ func TestOpenLive(t *testing.T) {
 	for _, u := range urls {
 		scheme, _, _ := strings.Cut(u, ":")
 		t.Run(scheme+path.Base(u), func(t *testing.T) {
-			r, err := c.Open(soon(t), u)
+			r, err := c.Open(filmtest.Soon(t), u)
 			require.NoError(t, err)
 			defer r.Close()
 			tracks := r.Tracks()
@@ -161,7 +162,7 @@ func TestOpenLive(t *testing.T) {
 			require.Equal(t, codec.H264, tracks[0].Codec)
 			require.Equal(t, 1280, tracks[0].Width)
 			require.Equal(t, codec.AAC, tracks[1].Codec)
-			f, err := r.ReadFrame(soon(t))
+			f, err := r.ReadFrame(filmtest.Soon(t))
 			require.NoError(t, err)
 			require.True(t, f.Key())
 		})
@@ -180,12 +181,12 @@ func TestOpenRTSP(t *testing.T) {
 				dialed.Add(1)
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			}}
-			r, err := c.Open(soon(t), "rtsp://"+o.rtsp+"/live/cam")
+			r, err := c.Open(filmtest.Soon(t), "rtsp://"+o.rtsp+"/live/cam")
 			require.NoError(t, err)
 			defer r.Close()
 			require.Equal(t, dials, dialed.Load())
 			for range 20 {
-				_, err := r.ReadFrame(soon(t))
+				_, err := r.ReadFrame(filmtest.Soon(t))
 				require.NoError(t, err)
 			}
 		})
@@ -209,16 +210,16 @@ func TestPull(t *testing.T) {
 				return (&Client{Transport: rtsp.TransportTCP}).Source(from), nil
 			}
 			for _, u := range []string{"rtmp://" + edge.rtmp + "/live/cam", "rtsp://" + edge.rtsp + "/live/cam"} {
-				r, err := (&Client{Transport: rtsp.TransportTCP}).Open(soon(t), u)
+				r, err := (&Client{Transport: rtsp.TransportTCP}).Open(filmtest.Soon(t), u)
 				require.NoError(t, err)
 				var got []*codec.Frame
 				for len(got) < 60 {
-					f, err := r.ReadFrame(soon(t))
+					f, err := r.ReadFrame(filmtest.Soon(t))
 					require.NoError(t, err)
 					got = append(got, f)
 				}
 				require.NoError(t, r.Close())
-				requireFilm(t, got)
+				filmtest.Require(t, got, 2*time.Millisecond)
 			}
 		})
 	}
@@ -259,7 +260,7 @@ func TestOpenHTTPRefusals(t *testing.T) {
 			if c.name == "no answer" {
 				client.Timeout = 50 * time.Millisecond
 			}
-			_, err := client.Open(soon(t), srv.URL+"/live/cam.live.flv")
+			_, err := client.Open(filmtest.Soon(t), srv.URL+"/live/cam.live.flv")
 			require.ErrorIs(t, err, c.err)
 			require.ErrorContains(t, err, c.says)
 		})
@@ -270,7 +271,7 @@ func TestOpenHTTPRefusals(t *testing.T) {
 func TestOpenBadURL(t *testing.T) {
 	c := &Client{Retry: &source.Backoff{}}
 	for _, u := range []string{"rtsp:///live/cam", "rtmp://127.0.0.1", "rtmp://127.0.0.1/live", "rtmps:///live/cam", "http:///live/cam.flv", "ws://%zz/"} {
-		_, err := c.Open(soon(t), u)
+		_, err := c.Open(filmtest.Soon(t), u)
 		require.ErrorIs(t, err, source.ErrBadKey, u)
 	}
 }

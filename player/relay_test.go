@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -49,7 +50,7 @@ func TestRelaySurvivesItsOrigin(t *testing.T) {
 			close(lost)
 		}
 	}
-	in, err := (&Client{Retry: &fast}).Open(soon(t), "rtmp://"+first.rtmp+"/live/cam")
+	in, err := (&Client{Retry: &fast}).Open(filmtest.Soon(t), "rtmp://"+first.rtmp+"/live/cam")
 	require.NoError(t, err)
 	retrier := in.(source.Retrier)
 
@@ -65,7 +66,7 @@ func TestRelaySurvivesItsOrigin(t *testing.T) {
 	sink := source.RetrySink(source.SinkFunc(func(ctx context.Context, tracks []*codec.Track) (source.Writer, error) {
 		return rtmp.Create(ctx, "rtmp://"+edge.rtmp+"/live/copy", tracks)
 	}), backoff)
-	out, err := sink.Create(soon(t), in.Tracks())
+	out, err := sink.Create(filmtest.Soon(t), in.Tracks())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var relaying sync.WaitGroup
@@ -77,12 +78,12 @@ func TestRelaySurvivesItsOrigin(t *testing.T) {
 	defer relaying.Wait()
 	defer cancel()
 
-	viewer, err := Open(soon(t), "rtmp://"+edge.rtmp+"/live/copy")
+	viewer, err := Open(filmtest.Soon(t), "rtmp://"+edge.rtmp+"/live/copy")
 	require.NoError(t, err)
 	defer viewer.Close()
 	seen := &timeline{t: t, name: "viewer"}
 	watch := func(until func(*codec.Frame) bool) {
-		for f, err := range source.Frames(soon(t), viewer) {
+		for f, err := range source.Frames(filmtest.Soon(t), viewer) {
 			require.NoError(t, err)
 			seen.see(f)
 			if until(f) {

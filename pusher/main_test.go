@@ -1,7 +1,6 @@
 package pusher
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"net"
@@ -14,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
@@ -84,8 +83,8 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	return &tls.Config{Certificates: srv.TLS.Certificates}, srv.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
-// film is what the tests publish: a key frame every 200 ms.
-var film = testmedia.Stream{Video: codec.H264, Audio: codec.AAC, GOP: 200 * time.Millisecond, Bitrate: 200_000, BFrames: 2}
+// film is what the tests publish.
+var film = filmtest.Film
 
 // projector plays s in real time, up to length if that is not zero.
 func projector(s testmedia.Stream, length time.Duration) source.Source {
@@ -99,39 +98,4 @@ func projector(s testmedia.Stream, length time.Duration) source.Source {
 		}
 		return source.Pace(reelReader{r}), nil
 	})
-}
-
-// soon is a context for what must happen in a test.
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// requireFilm requires that fs are frames of film in a row, with audio and video
-// as far apart as there.
-func requireFilm(t *testing.T, fs []*codec.Frame) {
-	t.Helper()
-	apart := map[codec.Kind]time.Duration{} // how much later than in film
-	all := map[codec.Kind][]*codec.Frame{}
-	for _, f := range film.Take(time.Minute) {
-		all[f.Track.Kind()] = append(all[f.Track.Kind()], f)
-	}
-	for _, f := range fs {
-		k := f.Track.Kind()
-		want := all[k]
-		_, begun := apart[k]
-		if !begun {
-			for len(want) > 0 && !bytes.Equal(want[0].Data, f.Data) {
-				want = want[1:]
-			}
-			require.NotEmpty(t, want, "%v %v is not in the film", k, f.DTS)
-			apart[k] = f.PTS - want[0].PTS
-		}
-		require.Equal(t, want[0].Data, f.Data, "%v %v", k, f.DTS)
-		require.InDelta(t, want[0].PTS+apart[k], f.PTS, float64(5*time.Millisecond))
-		require.InDelta(t, want[0].PTS-want[0].DTS, f.PTS-f.DTS, float64(5*time.Millisecond))
-		all[k] = want[1:]
-	}
-	require.InDelta(t, apart[codec.KindVideo], apart[codec.KindAudio], float64(20*time.Millisecond))
 }

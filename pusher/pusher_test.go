@@ -19,6 +19,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
@@ -100,7 +101,7 @@ func TestCreateRefusals(t *testing.T) {
 		{"rtsp:///live/cam", source.ErrBadKey},
 	} {
 		for _, client := range []Client{{}, {Retry: &source.Backoff{}}} { // with Retry: at once, too
-			_, err := client.Create(soon(t), c.url, film.Tracks())
+			_, err := client.Create(filmtest.Soon(t), c.url, film.Tracks())
 			require.ErrorIs(t, err, c.err, c.url)
 			require.NotContains(t, err.Error(), "secret")
 		}
@@ -121,13 +122,13 @@ func TestPushRTMP(t *testing.T) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			},
 		}
-		ctx, cancel := context.WithCancel(soon(t))
+		ctx, cancel := context.WithCancel(filmtest.Soon(t))
 		var pushing sync.WaitGroup
 		pushing.Go(func() { _ = Push(ctx, c.Sink(u), projector(film, 0)) })
-		r, err := (&rtmp.Client{TLSConfig: clientTLS}).Open(soon(t), u)
+		r, err := (&rtmp.Client{TLSConfig: clientTLS}).Open(filmtest.Soon(t), u)
 		require.NoError(t, err)
 		require.Len(t, r.Tracks(), 2)
-		f, err := r.ReadFrame(soon(t))
+		f, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 		require.True(t, f.Key())
 		cancel()
@@ -153,13 +154,13 @@ func TestPushRTSP(t *testing.T) {
 	} {
 		t.Run(c.transport.String()+" "+c.url[:5], func(t *testing.T) {
 			u := c.url + c.transport.String()
-			ctx, cancel := context.WithCancel(soon(t))
+			ctx, cancel := context.WithCancel(filmtest.Soon(t))
 			var pushing sync.WaitGroup
 			sink := (&Client{Transport: c.transport, TLSConfig: clientTLS}).Sink(u)
 			pushing.Go(func() { _ = Push(ctx, sink, projector(film, 0)) })
-			r, err := (&rtsp.Client{Transport: rtsp.TransportTCP, TLSConfig: clientTLS}).Open(soon(t), u)
+			r, err := (&rtsp.Client{Transport: rtsp.TransportTCP, TLSConfig: clientTLS}).Open(filmtest.Soon(t), u)
 			require.NoError(t, err)
-			requireFilm(t, readSome(t, r, 40))
+			filmtest.Require(t, readSome(t, r, 40), 5*time.Millisecond)
 			cancel()
 			pushing.Wait()
 			require.NoError(t, r.Close())
@@ -181,18 +182,18 @@ func TestPushChain(t *testing.T) {
 	var pushing sync.WaitGroup
 	for i, u := range []string{relays[0].rtsp, relays[1].rtmp, relays[2].rtsp} {
 		sink := (&Client{Transport: rtsp.TransportTCP}).Sink(u + "cam")
-		pushing.Go(func() { require.NoError(t, Push(soon(t), sink, sources[i])) })
+		pushing.Go(func() { require.NoError(t, Push(filmtest.Soon(t), sink, sources[i])) })
 	}
-	r, err := tcp.Open(soon(t), relays[2].rtsp+"cam")
+	r, err := tcp.Open(filmtest.Soon(t), relays[2].rtsp+"cam")
 	require.NoError(t, err)
 	defer r.Close()
 	var got []*codec.Frame
-	for f, err := range source.Frames(soon(t), r) {
+	for f, err := range source.Frames(filmtest.Soon(t), r) {
 		require.NoError(t, err)
 		got = append(got, f)
 	}
 	require.Greater(t, len(got), 100)
-	requireFilm(t, got)
+	filmtest.Require(t, got, 5*time.Millisecond)
 	pushing.Wait()
 }
 
@@ -201,7 +202,7 @@ func readSome(t *testing.T, r source.Reader, n int) []*codec.Frame {
 	t.Helper()
 	var fs []*codec.Frame
 	for len(fs) < n {
-		f, err := r.ReadFrame(soon(t))
+		f, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 		fs = append(fs, f)
 	}
@@ -213,12 +214,12 @@ func TestPushToTheEnd(t *testing.T) {
 	at, _ := startServer(t, "", nil)
 	u := "rtmp://" + at + "/live/cam"
 	var pushing sync.WaitGroup
-	pushing.Go(func() { require.NoError(t, Push(soon(t), Sink(u), projector(film, time.Second))) })
-	r, err := rtmp.Open(soon(t), u)
+	pushing.Go(func() { require.NoError(t, Push(filmtest.Soon(t), Sink(u), projector(film, time.Second))) })
+	r, err := rtmp.Open(filmtest.Soon(t), u)
 	require.NoError(t, err)
 	defer r.Close()
 	var last *codec.Frame
-	for f, err := range source.Frames(soon(t), r) {
+	for f, err := range source.Frames(filmtest.Soon(t), r) {
 		require.NoError(t, err)
 		last = f
 	}
@@ -241,7 +242,7 @@ func TestPushSurvivesTheServer(t *testing.T) {
 			}
 		},
 	}}
-	w, err := c.Create(soon(t), u, film.Tracks())
+	w, err := c.Create(filmtest.Soon(t), u, film.Tracks())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var pushing sync.WaitGroup
@@ -254,16 +255,16 @@ func TestPushSurvivesTheServer(t *testing.T) {
 	defer cancel()
 
 	watch := func() *codec.Frame {
-		r, err := rtmp.Open(soon(t), u)
+		r, err := rtmp.Open(filmtest.Soon(t), u)
 		require.NoError(t, err)
 		defer r.Close()
 		require.Len(t, r.Tracks(), 2)
 		require.Equal(t, film.Tracks()[0].Config, r.Tracks()[0].Config)
-		f, err := r.ReadFrame(soon(t))
+		f, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 		require.True(t, f.Key())
 		for range 20 {
-			_, err := r.ReadFrame(soon(t))
+			_, err := r.ReadFrame(filmtest.Soon(t))
 			require.NoError(t, err)
 		}
 		return f

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -89,7 +90,7 @@ func TestUpload(t *testing.T) {
 				require.Greater(t, s, sent)
 				sent, total = s, n
 			}}
-			answer, err := Upload(soon(t), srv.URL+"/upload", o, c.parts()...)
+			answer, err := Upload(filmtest.Soon(t), srv.URL+"/upload", o, c.parts()...)
 			require.NoError(t, err)
 			require.Equal(t, "thanks", string(answer))
 			require.Equal(t, c.want, got)
@@ -108,26 +109,26 @@ func TestUploadRefusals(t *testing.T) {
 		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
 	}))
 	defer early.Close()
-	_, err := Upload(soon(t), early.URL, nil, Part{Name: "a", Value: "x"})
+	_, err := Upload(filmtest.Soon(t), early.URL, nil, Part{Name: "a", Value: "x"})
 	var e *StatusError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, StatusError{Code: 413, Text: "too much"}, *e)
 	// A form that is larger than what connections hold: who sends may find the
 	// connection closed before there is an answer.
-	_, err = Upload(soon(t), early.URL, nil, Part{Name: "a", Reader: io.LimitReader(zeros{}, 64<<20)})
+	_, err = Upload(filmtest.Soon(t), early.URL, nil, Part{Name: "a", Reader: io.LimitReader(zeros{}, 64<<20)})
 	require.Error(t, err)
-	_, err = Upload(soon(t), "ftp://example.com/", nil)
+	_, err = Upload(filmtest.Soon(t), "ftp://example.com/", nil)
 	require.ErrorIs(t, err, source.ErrUnsupported)
-	_, err = Upload(soon(t), "http://", nil)
+	_, err = Upload(filmtest.Soon(t), "http://", nil)
 	require.ErrorIs(t, err, source.ErrBadKey)
-	_, err = Upload(soon(t), early.URL, nil, Part{Name: "a", Path: filepath.Join(t.TempDir(), "none")})
+	_, err = Upload(filmtest.Soon(t), early.URL, nil, Part{Name: "a", Path: filepath.Join(t.TempDir(), "none")})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
 	large := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, maxAnswer+1))
 	}))
 	defer large.Close()
-	_, err = Upload(soon(t), large.URL, nil)
+	_, err = Upload(filmtest.Soon(t), large.URL, nil)
 	require.ErrorIs(t, err, source.ErrLimit)
 }
 
@@ -148,7 +149,7 @@ func TestUploadEnds(t *testing.T) {
 			}))
 			defer srv.Close()
 			defer close(hold)
-			_, err := Upload(soon(t), srv.URL, &UploadOptions{Timeout: 50 * time.Millisecond}, Part{Name: "a", Reader: io.LimitReader(zeros{}, 16<<20)})
+			_, err := Upload(filmtest.Soon(t), srv.URL, &UploadOptions{Timeout: 50 * time.Millisecond}, Part{Name: "a", Reader: io.LimitReader(zeros{}, 16<<20)})
 			require.ErrorIs(t, err, source.ErrTimeout)
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err = Upload(ctx, srv.URL, &UploadOptions{Progress: func(int64, int64) { cancel() }}, Part{Name: "a", Reader: io.LimitReader(zeros{}, 16<<20)})

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -51,8 +52,8 @@ func TestOpaqueRoundTrip(t *testing.T) {
 	for name, frames := range w {
 		require.Len(t, g[name], n)
 		for i, f := range frames {
-			requireSameFrame(t, f, g[name][i], leadTime, name)
-			requireSameFrame(t, f, a[name][i], 2*leadTime, name)
+			match(leadTime).Frame(t, f, g[name][i], name)
+			match(2*leadTime).Frame(t, f, a[name][i], name)
 			require.Equal(t, f.Track.Kind(), g[name][i].Track.Kind())
 		}
 	}
@@ -73,7 +74,7 @@ func TestOpaqueWithoutTimes(t *testing.T) {
 	}
 	got := demux(t, file)
 	require.Len(t, got, 20)
-	for i, f := range ofKind(got, codec.KindData) {
+	for i, f := range containertest.OfKind(got, codec.KindData) {
 		require.Equal(t, []byte{byte(i)}, f.Data)
 		require.Equal(t, time.Duration(i)*20*time.Millisecond+leadTime, f.DTS)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -121,17 +122,15 @@ func requireSubset(t *testing.T, want, got []*codec.Frame) {
 	for _, f := range want {
 		byTime[key(f.Track.Kind(), f.DTS+leadTime)] = f
 	}
-	last := map[int]time.Duration{}
+	containertest.RequireOrder(t, got)
 	for _, f := range got {
-		require.GreaterOrEqual(t, f.DTS, last[f.Track.ID])
-		last[f.Track.ID] = f.DTS
 		w := byTime[key(f.Track.Kind(), f.DTS)]
 		require.NotNil(t, w, "a frame of %v at %v", f.Track, f.DTS)
 		if f.Has(codec.FlagCorrupt) {
 			require.LessOrEqual(t, len(f.Data), len(w.Data))
 			continue
 		}
-		require.Equal(t, digest(w.Data), digest(f.Data), "%v at %v", f.Track, f.DTS)
+		require.Equal(t, containertest.Digest(w.Data), containertest.Digest(f.Data), "%v at %v", f.Track, f.DTS)
 	}
 }
 
@@ -266,7 +265,7 @@ func TestDemuxerWrap(t *testing.T) {
 		}
 		file := write(t, s.Tracks(), want)
 		requireSameFrames(t, want, demux(t, file), leadTime)
-		got, err := readAll(NewReader(bytes.NewReader(file)))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 		require.Equal(t, io.EOF, err)
 		requireSameFrames(t, want, got, -want[0].DTS)
 	}
@@ -794,8 +793,8 @@ func TestDemuxerJoinsLate(t *testing.T) {
 		}
 	}
 	got := demux(t, file)
-	video := ofKind(got, codec.KindVideo)
+	video := containertest.OfKind(got, codec.KindVideo)
 	require.True(t, video[0].Key())
 	require.Equal(t, 200*time.Millisecond+leadTime, video[0].DTS)
-	require.Len(t, ofKind(got, codec.KindAudio), len(ofKind(frames, codec.KindAudio)))
+	require.Len(t, containertest.OfKind(got, codec.KindAudio), len(containertest.OfKind(frames, codec.KindAudio)))
 }

@@ -2,7 +2,6 @@ package ts
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"testing"
 	"time"
@@ -10,24 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
-
-// unframe returns what the WebSocket frame in b carries; it must be all of b.
-func unframe(t *testing.T, b []byte) []byte {
-	t.Helper()
-	require.Equal(t, byte(0x82), b[0], "final, binary")
-	n, head := uint64(b[1]), 2
-	switch n {
-	case 126:
-		n, head = uint64(binary.BigEndian.Uint16(b[2:])), 4
-	case 127:
-		n, head = binary.BigEndian.Uint64(b[2:]), 10
-	}
-	require.Equal(t, uint64(len(b)-head), n)
-	return b[head:]
-}
 
 func TestFeedRoundTrip(t *testing.T) {
 	eachStream(t, func(t *testing.T, s testmedia.Stream) {
@@ -45,13 +30,11 @@ func TestFeedRoundTrip(t *testing.T) {
 			require.Equal(t, f.Track.ID, p.Track)
 			require.Equal(t, f.DTS, p.DTS)
 			require.False(t, p.Header)
-			require.Equal(t, p.Wire, unframe(t, p.Framed))
-			require.Same(t, &p.Wire[0], &p.Framed[len(p.Framed)-len(p.Wire)], "one memory")
-			require.Equal(t, cap(p.Framed), len(p.Framed), "as much as it takes")
+			containertest.RequireFramed(t, &p)
 			live = append(live, p.Wire...)
 		}
 		inspect(t, live, 100*time.Millisecond)
-		got, err := readAll(NewReader(bytes.NewReader(live)))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(live)))
 		require.Equal(t, io.EOF, err)
 		requireSameFrames(t, want, got, 0)
 	})
@@ -84,7 +67,7 @@ func TestFeedJoin(t *testing.T) {
 		require.Greater(t, len(viewers), 5)
 		for _, v := range viewers {
 			inspect(t, v.wire, 100*time.Millisecond)
-			got, err := readAll(NewReader(bytes.NewReader(v.wire)))
+			got, err := containertest.ReadAll(NewReader(bytes.NewReader(v.wire)))
 			require.Equal(t, io.EOF, err)
 			requireSameFrames(t, v.want, got, -v.want[0].DTS)
 		}
@@ -140,17 +123,7 @@ func TestFeedAllocations(t *testing.T) {
 	}))
 }
 
-func BenchmarkFeedMuxer(b *testing.B) {
-	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}
-	frames := s.Take(2 * time.Second)
-	mux, err := FeedFormat().New(s.Tracks())
-	require.NoError(b, err)
-	var packets []source.Packet
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		packets, _ = mux.Append(packets[:0], frames[i%len(frames)])
-	}
-}
+func BenchmarkFeedMuxer(b *testing.B) { containertest.BenchmarkFeed(b, FeedFormat()) }
 
 func BenchmarkDemuxer(b *testing.B) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -91,7 +92,7 @@ func TestMuxerAccessUnits(t *testing.T) {
 				}
 				want, err = codec.AVCToAnnexB(want, frames[i].Data)
 				require.NoError(t, err)
-				require.Equal(t, digest(want), digest(u.data))
+				require.Equal(t, containertest.Digest(want), containertest.Digest(u.data))
 			}
 		}
 	}
@@ -373,7 +374,7 @@ func TestMuxerAllocations(t *testing.T) {
 				buf, _ = m.Append(buf[:0], f)
 				f.DTS, f.PTS = f.DTS+2*time.Second, f.PTS+2*time.Second
 			}
-		}), streamName(s))
+		}), containertest.Name(s))
 	}
 }
 

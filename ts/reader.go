@@ -5,20 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
-	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/internal/lookahead"
 )
 
-// How far a Reader looks ahead for the tracks, whichever is reached first.
 const (
-	probeBytes = 8 << 20
-	probeTime  = 2 * time.Second
+	probeBytes = 8 << 20 // in which a Reader looks for the tracks
+	readBuffer = 32 << 10
 )
-
-const readBuffer = 32 << 10
 
 // A Reader reads a file, a pipe or a live stream.
 type Reader struct {
@@ -26,33 +23,32 @@ type Reader struct {
 	// must not change after the first call.
 	Program int
 
-	src    io.Reader
+	ahead  lookahead.Queue
+	limit  int64 // bytes to look ahead at most
 	demux  Demuxer
 	buf    []byte
 	bytes  int64
-	queue  []*codec.Frame
-	probed bool
 	begun  bool
 	shift  time.Duration         // added to all times
 	newest time.Duration         // DTS of what was read
 	last   map[int]time.Duration // by track
-	err    error                 // sticks
-	closed atomic.Bool
 }
 
 // NewReader returns a Reader of r. Closing it closes r if r is an io.Closer;
 // without that a blocked ReadFrame does not end.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{src: r, buf: make([]byte, readBuffer), last: map[int]time.Duration{}}
+	x := &Reader{limit: probeBytes, buf: make([]byte, readBuffer), last: map[int]time.Duration{}}
+	x.ahead = lookahead.Queue{Source: r, Fill: x.fill, Known: x.known}
+	return x
 }
 
 // Tracks returns the tracks known so far. Before the first frame it reads ahead
 // until those that the PMT announces are there, for at most 2 seconds of media.
 func (r *Reader) Tracks() []*codec.Track {
-	r.probe(context.Background())
+	_ = r.ahead.LookAhead(context.Background()) // ReadFrame tells
 	tracks := r.demux.Tracks()
 	for i := range tracks {
-		for _, f := range r.queue { // it may have changed since
+		for _, f := range r.ahead.Waiting() { // it may have changed since
 			if f.Track.ID == tracks[i].ID {
 				tracks[i] = f.Track
 				break
@@ -70,90 +66,47 @@ func (r *Reader) Tracks() []*codec.Track {
 // wraps [ErrInvalid]. If ctx ends while ReadFrame waits for input, the Reader is
 // closed.
 func (r *Reader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	if err := ctx.Err(); err != nil {
+	f, err := r.ahead.Next(ctx)
+	if err != nil {
 		return nil, err
 	}
-	r.probe(ctx)
-	for len(r.queue) == 0 {
-		if r.err != nil {
-			return nil, r.err
-		}
-		r.fill(ctx)
-	}
-	f := r.queue[0]
 	r.settle(f)
-	r.queue[0] = nil
-	r.queue = r.queue[1:]
 	return f, nil
 }
 
 // Close closes the reader it reads from.
-func (r *Reader) Close() error {
-	if r.closed.Swap(true) {
-		return nil
-	}
-	if c, ok := r.src.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
+func (r *Reader) Close() error { return r.ahead.Close() }
 
-// probe reads ahead for the tracks, once.
-func (r *Reader) probe(ctx context.Context) {
-	if r.probed {
-		return
-	}
-	r.demux.Program = r.Program
-	for r.err == nil && !r.demux.Complete() && r.bytes < probeBytes {
-		if n := len(r.queue); n > 0 && r.queue[n-1].DTS-r.queue[0].DTS > probeTime {
-			break
-		}
-		r.fill(ctx)
-	}
-	r.probed = true
-}
+// known reports whether there is nothing to look ahead for, or too much was read.
+func (r *Reader) known() bool { return r.demux.Complete() || r.bytes >= r.limit }
 
 // fill reads once and queues the frames that come of it.
-func (r *Reader) fill(ctx context.Context) {
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { _ = r.Close() })()
-	}
-	n, err := r.src.Read(r.buf)
+func (r *Reader) fill() error {
+	r.demux.Program = r.Program
+	n, err := r.ahead.Source.Read(r.buf)
 	r.bytes += int64(n)
-	if len(r.queue) == 0 {
-		r.queue = r.queue[:0]
-	}
 	var damage error
-	if r.queue, damage = r.demux.Append(r.queue, r.buf[:n]); damage != nil {
-		r.err = damage
-		return
+	if r.ahead.Frames, damage = r.demux.Append(r.ahead.Frames, r.buf[:n]); damage != nil {
+		return damage
 	}
-	switch {
-	case err == nil:
-		return
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case r.closed.Load():
-		err = source.ErrClosed
-	case errors.Is(err, io.EOF):
-		err = io.EOF
-		r.queue = r.demux.Flush(r.queue)
-		if r.demux.table == nil {
-			err = fmt.Errorf("%w: no program in %d bytes: %w", ErrInvalid, r.bytes, io.ErrUnexpectedEOF)
-		}
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	r.err = err
+	r.ahead.Frames = r.demux.Flush(r.ahead.Frames)
+	if r.demux.table == nil {
+		return fmt.Errorf("%w: no program in %d bytes: %w", ErrInvalid, r.bytes, io.ErrUnexpectedEOF)
+	}
+	return io.EOF
 }
 
 // settle moves the times of f to those of what is read.
 func (r *Reader) settle(f *codec.Frame) {
 	if !r.begun {
 		r.begun = true
-		first := f
-		for _, f := range r.queue { // times of opaque tracks may be anything
-			if f.Track.Wire == "" {
-				first = f
-				break
+		first, behind := f, r.ahead.Waiting()
+		if f.Track.Wire != "" { // times of opaque tracks may be anything
+			if i := slices.IndexFunc(behind, func(f *codec.Frame) bool { return f.Track.Wire == "" }); i >= 0 {
+				first = behind[i]
 			}
 		}
 		r.shift = -first.DTS

@@ -12,25 +12,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
-	"github.com/mediakit-go/mediakit/source"
 )
 
 func TestReader(t *testing.T) {
 	eachStream(t, func(t *testing.T, s testmedia.Stream) {
 		want := s.Take(time.Second)
 		file := write(t, s.Tracks(), want)
-		for name, in := range map[string]io.Reader{
-			"whole":              bytes.NewReader(file),
-			"one byte at a time": iotest.OneByteReader(bytes.NewReader(file[:min(len(file), 40_000)/188*188])),
-			"data with EOF":      iotest.DataErrReader(bytes.NewReader(file)),
-		} {
+		for name, in := range containertest.Inputs(file) {
+			if name == "one byte at a time" {
+				in = io.LimitReader(in, int64(min(len(file), 40_000)/PacketSize*PacketSize))
+			}
 			r := NewReader(in)
 			require.Len(t, r.Tracks(), len(s.Tracks()), name)
 			for i, track := range s.Tracks() {
 				require.True(t, track.SameConfig(r.Tracks()[i]))
 			}
-			got, err := readAll(r)
+			got, err := containertest.ReadAll(r)
 			require.Equal(t, io.EOF, err)
 			if name == "one byte at a time" {
 				require.GreaterOrEqual(t, len(got), min(len(want), 10))
@@ -50,7 +49,7 @@ func TestReaderCutAtEveryLength(t *testing.T) {
 	file := write(t, s.Tracks(), want)
 	had := 0
 	for n := range len(file) + 1 {
-		got, err := readAll(NewReader(bytes.NewReader(file[:n])))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(file[:n])))
 		if n < 2*PacketSize {
 			require.ErrorIs(t, err, ErrInvalid, n)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF, n)
@@ -90,23 +89,21 @@ func TestReaderJoined(t *testing.T) {
 			f.PTS += jump
 		}
 		file := append(write(t, shortStream.Tracks(), a), write(t, shortStream.Tracks(), b)...)
-		got, err := readAll(NewReader(bytes.NewReader(file)))
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 		require.Equal(t, io.EOF, err)
 		require.Len(t, got, len(a)+len(b))
 		requireSameFrames(t, a, got[:len(a)], 0)
 		second := got[len(a):]
 		gap := second[0].DTS - got[len(a)-1].DTS
 		require.True(t, gap > 0 && gap < 100*time.Millisecond, gap)
-		for i := range ofKind(b, codec.KindVideo) {
-			v := ofKind(second, codec.KindVideo)[i]
+		for i := range containertest.OfKind(b, codec.KindVideo) {
+			v := containertest.OfKind(second, codec.KindVideo)[i]
 			require.Equal(t, i == 0, v.Has(codec.FlagDiscont))
-			require.InDelta(t, ofKind(b, codec.KindVideo)[i].DTS-jump+second[0].DTS, v.DTS, float64(tick))
+			require.InDelta(t, containertest.OfKind(b, codec.KindVideo)[i].DTS-jump+second[0].DTS, v.DTS, float64(tick))
 		}
-		last := map[int]time.Duration{}
+		containertest.RequireOrder(t, got)
 		for _, f := range got {
-			require.GreaterOrEqual(t, f.DTS, last[f.Track.ID])
 			require.GreaterOrEqual(t, f.PTS, f.DTS)
-			last[f.Track.ID] = f.DTS
 		}
 	}
 }
@@ -120,7 +117,7 @@ func TestReaderProbe(t *testing.T) {
 	r := NewReader(in)
 	require.Len(t, r.Tracks(), 1)
 	require.Less(t, in.n, 200_000)
-	got, err := readAll(r)
+	got, err := containertest.ReadAll(r)
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, s.Take(20*time.Second), got, 0)
 }
@@ -137,15 +134,15 @@ func (c *counting) Read(b []byte) (int, error) {
 }
 
 func TestReaderErrors(t *testing.T) {
-	_, err := readAll(NewReader(bytes.NewReader(nil)))
+	_, err := containertest.ReadAll(NewReader(bytes.NewReader(nil)))
 	require.ErrorIs(t, err, ErrInvalid)
-	_, err = readAll(NewReader(bytes.NewReader([]byte("<html>this is no transport stream</html>"))))
+	_, err = containertest.ReadAll(NewReader(bytes.NewReader([]byte("<html>this is no transport stream</html>"))))
 	require.ErrorIs(t, err, ErrInvalid)
-	_, err = readAll(NewReader(zeros{}))
+	_, err = containertest.ReadAll(NewReader(zeros{}))
 	require.ErrorIs(t, err, ErrInvalid)
 	broken := errors.New("broken")
 	file := write(t, shortStream.Tracks(), shortStream.Take(time.Second))
-	got, err := readAll(NewReader(io.MultiReader(bytes.NewReader(file), iotest.ErrReader(broken))))
+	got, err := containertest.ReadAll(NewReader(io.MultiReader(bytes.NewReader(file), iotest.ErrReader(broken))))
 	require.ErrorIs(t, err, broken)
 	require.NotEmpty(t, got)
 }
@@ -154,40 +151,8 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// The context and Close end a read that is blocked.
 func TestReaderEnds(t *testing.T) {
-	file := write(t, shortStream.Tracks(), shortStream.Take(time.Second))
-	for _, how := range []string{"context", "close"} {
-		pr, pw := io.Pipe()
-		go func() { _, _ = pw.Write(file) }()
-		r := NewReader(pr)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		for range 10 {
-			_, err := r.ReadFrame(ctx)
-			require.NoError(t, err)
-		}
-		done := make(chan error)
-		go func() {
-			for {
-				if _, err := r.ReadFrame(ctx); err != nil {
-					done <- err
-					return
-				}
-			}
-		}()
-		if how == "context" {
-			cancel()
-			require.ErrorIs(t, <-done, context.Canceled)
-			_, err := r.ReadFrame(ctx)
-			require.ErrorIs(t, err, context.Canceled)
-		} else {
-			require.NoError(t, r.Close())
-			require.ErrorIs(t, <-done, source.ErrClosed)
-		}
-		require.NoError(t, r.Close())
-		_ = pw.Close()
-	}
+	containertest.TestReaderEnds(t, NewReader, write(t, shortStream.Tracks(), shortStream.Take(time.Second)))
 }
 
 func TestWriterErrors(t *testing.T) {

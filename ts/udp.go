@@ -153,27 +153,21 @@ func parseUDP(raw string) (a udpAddress, err error) {
 // with the next key frame, for which it has more patience than for a file's.
 func openDatagrams(ctx context.Context, d *datagrams) (source.Reader, error) {
 	r := NewReader(d)
+	r.ahead.Patience, r.limit = probePatience, probeDatagrams
 	d.gap = func(restart bool) {
 		if restart {
-			r.queue = r.demux.restart(r.queue)
+			r.ahead.Frames = r.demux.restart(r.ahead.Frames)
 		} else {
 			r.demux.Lose()
 		}
 	}
-	d.end = func() { r.queue = r.demux.Flush(r.queue) }
-	r.probed = true
-	for r.err == nil && !r.demux.Complete() && r.bytes < probeDatagrams {
-		if n := len(r.queue); n > 0 && r.queue[n-1].DTS-r.queue[0].DTS > probePatience {
-			break
-		}
-		r.fill(ctx)
-	}
-	if r.err != nil && len(r.queue) == 0 {
+	d.end = func() { r.ahead.Frames = r.demux.Flush(r.ahead.Frames) }
+	if err := r.ahead.LookAhead(ctx); err != nil {
 		_ = r.Close()
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			err = context.Cause(ctx)
 		}
-		return nil, r.err
+		return nil, err
 	}
 	return r, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -47,7 +48,7 @@ func TestWitnessReads(t *testing.T) {
 			continue // it knows no G.711
 		}
 		s.Bitrate = 300_000
-		t.Run(streamName(s), func(t *testing.T) {
+		t.Run(containertest.Name(s), func(t *testing.T) {
 			frames := s.Take(2 * time.Second)
 			r := &mpegts.Reader{R: bytes.NewReader(write(t, s.Tracks(), frames))}
 			require.NoError(t, r.Initialize())
@@ -94,7 +95,7 @@ func TestWitnessReads(t *testing.T) {
 				require.NoError(t, err)
 			}
 			for _, kind := range []codec.Kind{codec.KindVideo, codec.KindAudio} {
-				want := ofKind(frames, kind)
+				want := containertest.OfKind(frames, kind)
 				require.Len(t, got[kind], len(want))
 				for i, f := range want {
 					data := f.Data
@@ -102,7 +103,7 @@ func TestWitnessReads(t *testing.T) {
 						data, _ = codec.AVCToAnnexB(nil, data)
 					}
 					g := got[kind][i]
-					require.Equal(t, digest(data), digest(g.data))
+					require.Equal(t, containertest.Digest(data), containertest.Digest(g.data))
 					require.Equal(t, codec.Ticks(f.DTS, 90000)+lead, g.dts)
 					require.Equal(t, codec.Ticks(f.PTS, 90000)+lead, g.pts)
 				}
@@ -200,17 +201,17 @@ func TestWitnessWrites(t *testing.T) {
 		}
 		s.Bitrate = 300_000
 		for _, together := range []int{1, 8} {
-			t.Run(streamName(s), func(t *testing.T) {
+			t.Run(containertest.Name(s), func(t *testing.T) {
 				want := s.Take(2 * time.Second)
 				file := writeForeign(t, s, want, together)
 				r := NewReader(bytes.NewReader(file))
 				require.Len(t, r.Tracks(), len(s.Tracks()))
-				got, err := readAll(r)
+				got, err := containertest.ReadAll(r)
 				require.Equal(t, io.EOF, err)
 				if together > 1 { // times are those of the samples: those of the test are in milliseconds
-					for i, f := range ofKind(want, codec.KindAudio) {
+					for i, f := range containertest.OfKind(want, codec.KindAudio) {
 						if i%together > 0 {
-							base := ofKind(want, codec.KindAudio)[i-i%together]
+							base := containertest.OfKind(want, codec.KindAudio)[i-i%together]
 							n := int64(i%together) * codec.Ticks(codec.FrameDuration(f), f.Track.SampleRate)
 							f.DTS = base.DTS + codec.FromTicks(n, f.Track.SampleRate)
 							f.PTS = f.DTS
@@ -289,8 +290,8 @@ func TestWitnessLate(t *testing.T) {
 	r.OnDataH264(r.Tracks()[0], func(int64, int64, [][]byte) error { frames++; return nil })
 	for r.Read() == nil {
 	}
-	require.Equal(t, len(ofKind(want, codec.KindVideo)), frames)
-	got, err := readAll(NewReader(bytes.NewReader(live)))
+	require.Equal(t, len(containertest.OfKind(want, codec.KindVideo)), frames)
+	got, err := containertest.ReadAll(NewReader(bytes.NewReader(live)))
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, want, got, -want[0].DTS)
 }
