@@ -1,10 +1,13 @@
-// Mediaserver takes streams by RTMP and RTSP and shows them by RTMP, RTSP,
-// HTTP-FLV and WebSocket-FLV. It needs no configuration:
+// Mediaserver takes streams by RTMP and RTSP and shows them by RTMP, RTSP, HLS,
+// and as FLV, MPEG-TS and fragmented MP4 over HTTP and WebSocket. It needs no
+// configuration:
 //
 //	go run ./examples/mediaserver
 //	ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1/live/t
 //	ffplay rtsp://127.0.0.1:8554/live/t
-//	ffplay http://127.0.0.1:8080/live/t.live.flv
+//	ffplay http://127.0.0.1:8080/live/t/hls.m3u8
+//
+// The page at http://127.0.0.1:8080/ lists the streams and plays them.
 package main
 
 import (
@@ -18,7 +21,7 @@ import (
 )
 
 func main() {
-	var s server
+	var s mediaserver
 	flag.StringVar(&s.RTMP, "rtmp", ":1935", "`address` for RTMP; empty switches it off, as with the others")
 	flag.StringVar(&s.RTSP, "rtsp", ":8554", "`address` for RTSP, its media on UDP and by HTTP tunnel too")
 	flag.StringVar(&s.Multicast, "multicast", "239.255.0.0/16", "`range` of groups for RTSP viewers by multicast; empty switches it off")
@@ -28,6 +31,8 @@ func main() {
 	flag.StringVar(&s.HTTPS, "https", "", "`address` for HTTP and WebSocket over TLS; needs -cert and -key")
 	flag.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate")
 	flag.StringVar(&s.Key, "key", "", "PEM `file` with its private key")
+	flag.StringVar(&s.Root, "root", "", "`folder` whose files are shown by HTTP; empty shows none")
+	flag.StringVar(&s.HLSDir, "hls-dir", "", "`folder` for the segments of HLS; empty keeps them in memory only")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()

@@ -6,32 +6,34 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
+	"github.com/mediakit-go/mediakit/server"
 	"github.com/mediakit-go/mediakit/source"
 )
 
 // stopTime is how long viewers have to take the end of their streams.
 const stopTime = 4 * time.Second
 
-// A server listens on up to six addresses; an empty one is off.
-type server struct {
+// A mediaserver listens on up to six addresses; an empty one is off.
+type mediaserver struct {
 	RTMP, RTSP, HTTP    string
 	RTMPS, RTSPS, HTTPS string
 	Cert, Key           string // PEM files, for those with an S
 	Multicast           string // range of groups; empty is off
+	Root                string // folder shown by HTTP; empty is none
+	HLSDir              string // folder for HLS segments; empty keeps them in memory only
 }
 
 // run serves until ctx is done or a listener fails. Then all streams end: viewers
 // are sent what is on its way to them, and a proper end.
-func (s server) run(ctx context.Context) error {
+func (s mediaserver) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	var certs *tls.Config
 	if s.RTMPS != "" || s.RTSPS != "" || s.HTTPS != "" {
@@ -50,44 +52,41 @@ func (s server) run(ctx context.Context) error {
 		}
 	}
 
+	if s.HLSDir != "" { // a server that was killed has left its segments
+		if err := hls.Clean(s.HLSDir); err != nil {
+			log.Warn("cannot clean -hls-dir", "error", err)
+		}
+	}
+	lns, err := s.listen()
+	if err != nil {
+		return err
+	}
 	hub := &source.Hub{Logger: log}
 	rtspServer := &rtsp.Server{Handler: hub, Logger: log, Multicast: rtsp.Multicast{Groups: groups, Loopback: true}}
-	live := &flv.Handler{Handler: hub, Logger: log}
-	web := &http.Server{
-		Handler:           live,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       30 * time.Second,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	web := s.web(hub, log)
 	serving, cut := context.WithCancel(context.Background())
 	defer cut()
 
 	var listening sync.WaitGroup
-	failed := make(chan error, 6) // why a listener ended
-	for _, l := range []struct {
-		addr, urls string
-		serve      func(context.Context, net.Listener) error
+	failed := make(chan error, len(lns)) // why a listener ended
+	for i, l := range []struct {
+		urls  string
+		serve func(context.Context, net.Listener) error
 	}{
-		{s.RTMP, "publish and play: rtmp://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log}).Serve},
-		{s.RTMPS, "publish and play: rtmps://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
-		{s.RTSP, "publish and play: rtsp://%s/live/NAME", rtspServer.Serve},
-		{s.RTSPS, "publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
-		{s.HTTP, "play: http://%[1]s/live/NAME.live.flv  ws://%[1]s/live/NAME.live.flv", func(_ context.Context, ln net.Listener) error {
-			return web.Serve(ln)
-		}},
-		{s.HTTPS, "play: https://%[1]s/live/NAME.live.flv  wss://%[1]s/live/NAME.live.flv", func(_ context.Context, ln net.Listener) error {
-			return web.Serve(tls.NewListener(ln, certs))
-		}},
+		{"publish and play: rtmp://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log}).Serve},
+		{"publish and play: rtmps://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{"publish and play: rtsp://%s/live/NAME", rtspServer.Serve},
+		{"publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{"see and play all of it: http://%s/", (&server.HTTP{Handler: web, Logger: log}).Serve},
+		{"see and play all of it: https://%s/", (&server.HTTP{Handler: web, Logger: log, TLSConfig: certs}).Serve},
 	} {
-		if l.addr == "" {
-			continue
+		if ln := lns[i]; ln != nil {
+			fmt.Printf(l.urls+"\n", public(ln.Addr()))
+			listening.Go(func() { failed <- l.serve(serving, ln) })
 		}
-		ln, err := net.Listen("tcp", l.addr)
-		if err != nil {
-			return err
-		}
-		fmt.Printf(l.urls+"\n", public(ln.Addr()))
-		listening.Go(func() { failed <- l.serve(serving, ln) })
+	}
+	if s.HTTP+s.HTTPS != "" {
+		fmt.Println("play there: /live/NAME/hls.m3u8 /live/NAME/hls.fmp4.m3u8, and by HTTP or WebSocket /live/NAME.live.flv .live.ts .live.mp4")
 	}
 	fmt.Println("ready; NAME is yours to choose")
 
@@ -100,11 +99,27 @@ func (s server) run(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	hub.Close()
-	_ = web.Shutdown(ending)
-	_ = live.Shutdown(ending)
+	_ = web.shutdown(ending)
 	cut() // whoever has not taken the end in time is cut off
 	listening.Wait()
 	return nil
+}
+
+// listen opens the listeners that are on. Their addresses then have the ports
+// that the system chose.
+func (s *mediaserver) listen() (lns [6]net.Listener, err error) {
+	for i, addr := range []*string{&s.RTMP, &s.RTMPS, &s.RTSP, &s.RTSPS, &s.HTTP, &s.HTTPS} {
+		if *addr == "" {
+			continue
+		}
+		if lns[i], err = net.Listen("tcp", *addr); err != nil {
+			return lns, err
+		}
+		host, _, _ := net.SplitHostPort(*addr)
+		_, port, _ := net.SplitHostPort(lns[i].Addr().String())
+		*addr = net.JoinHostPort(host, port)
+	}
+	return lns, nil
 }
 
 // public is an address that can be used on this machine.
