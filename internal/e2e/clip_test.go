@@ -22,6 +22,7 @@ type clip struct {
 	gop      int    // frames from key frame to key frame; 0 means 25
 	bframes  int    // between two P frames
 	kbps     int    // of the video; 0 means what the encoder likes
+	numbered bool   // pictures have their number written into them, see browser_number_test.go
 	duration time.Duration
 	form     string // the file's extension; "" means "mp4"
 }
@@ -102,6 +103,9 @@ func (c clip) make(path string) error {
 		rate := strconv.Itoa(c.kbps) + "k"
 		args = append(args, "-vf", "noise=alls=30:allf=t", // else the encoder would stay below the rate
 			"-b:v", rate, "-maxrate", rate, "-bufsize", strconv.Itoa(c.kbps/2)+"k")
+	}
+	if c.numbered {
+		args = append(args, "-vf", numberFilter())
 	}
 	args = append(args, "-pix_fmt", "yuv420p", "-t", strconv.FormatFloat(c.duration.Seconds(), 'f', 3, 64), path)
 	out, err := execute("ffmpeg", args...)

@@ -6,7 +6,10 @@
 // (server_test.go), makes its media with ffmpeg (clip_test.go), runs programs
 // (process_test.go) and compares what came out with what went in: the packets
 // (probe_test.go), the decoded pictures (screening_test.go) or the frames
-// (film_test.go).
+// (film_test.go). What is shown over HTTP is in container_test.go, hls_*_test.go
+// and files_test.go. A browser is driven by its DevTools protocol
+// (browser_chromium_test.go), and the numbers of pictures are read off its screen
+// (browser_number_test.go).
 //
 // Multicast needs a network of the test's own, see namespace_test.go; where the
 // kernel grants none it is left out.

@@ -53,9 +53,10 @@ func mediaserver(t testing.TB, args ...string) (*process, *server) {
 	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-rtsp", "127.0.0.1:0", "-http", "127.0.0.1:0"}, args...)...)
 	p.until("ready")
 	s := &server{addrs: map[string]string{}}
-	for _, m := range regexp.MustCompile(`(\w+)://([\d.]+:\d+)/live/NAME`).FindAllStringSubmatch(p.stdout.String(), -1) {
+	for _, m := range regexp.MustCompile(`(\w+)://([\d.]+:\d+)/`).FindAllStringSubmatch(p.stdout.String(), -1) {
 		s.addrs[m[1]] = m[2]
 	}
+	s.addrs["ws"], s.addrs["wss"] = s.addrs["http"], s.addrs["https"]
 	return p, s
 }
 

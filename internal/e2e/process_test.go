@@ -171,7 +171,13 @@ const patience = time.Minute
 // eventually waits until cond holds.
 func eventually(t testing.TB, cond func() bool, format string, args ...any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	within(t, patience, cond, format, args...)
+}
+
+// within is eventually for what takes its time.
+func within(t testing.TB, limit time.Duration, cond func() bool, format string, args ...any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for tick := time.NewTicker(10 * time.Millisecond); !cond(); {
 		select {

@@ -23,13 +23,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
+	"github.com/mediakit-go/mediakit/ts"
 )
 
 // A server is what a user of the packages puts together: RTMP, RTSP and HTTP,
-// with and without TLS, in front of a hub.
+// with and without TLS, in front of a hub. Over HTTP and WebSocket there are
+// FLV, TS, fMP4 and HLS.
 type server struct {
 	next  source.Handler
 	addrs map[string]string // by URL scheme
@@ -66,11 +70,19 @@ func serve(t testing.TB, hub *source.Hub) *server {
 // serveHandler is serve with something in front of the hub.
 func serveHandler(t testing.TB, hub *source.Hub, next source.Handler) *server {
 	t.Helper()
+	return serveViewers(t, hub, next, source.ViewerOptions{})
+}
+
+// serveViewers is serveHandler with options for the viewers of TS and fMP4.
+func serveViewers(t testing.TB, hub *source.Hub, next source.Handler, viewer source.ViewerOptions) *server {
+	t.Helper()
 	cert := newCertificate(t)
 	s := &server{next: next, addrs: map[string]string{}, roots: cert.roots(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	live := &flv.Handler{Handler: s}
+	live := &hls.Handler{Handler: s, Next: &ts.Handler{Handler: s, Viewer: viewer, Next: &mp4.Handler{
+		Handler: s, Viewer: viewer, Next: &flv.Handler{Handler: s},
+	}}}
 	web := &http.Server{Handler: live, ReadHeaderTimeout: 10 * time.Second}
 	for _, scheme := range []string{"rtmp", "rtmps", "rtsp", "rtsps", "http", "https"} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -95,6 +107,7 @@ func serveHandler(t testing.TB, hub *source.Hub, next source.Handler) *server {
 	s.addrs["ws"], s.addrs["wss"] = s.addrs["http"], s.addrs["https"]
 	t.Cleanup(func() {
 		hub.Close()
+		live.Shutdown(context.Background())
 		cancel()
 		web.Close()
 		running.Wait()
@@ -110,6 +123,9 @@ func (s *server) url(scheme, name string) string {
 	}
 	return u + ".live.flv"
 }
+
+// at returns the URL of a path, such as "live/t/hls.m3u8".
+func (s *server) at(scheme, path string) string { return scheme + "://" + s.addrs[scheme] + "/" + path }
 
 // A certificate is for 127.0.0.1, signed by itself.
 type certificate struct {
