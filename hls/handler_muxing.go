@@ -3,10 +3,13 @@ package hls
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 // A cutter is what a Handler needs of a *Writer.
 type cutter interface {
 	source.Writer
+	SetTracks([]*codec.Track)
 	Purge() error
 	position() position
 	serve(http.ResponseWriter, *http.Request, string, serveOptions) int64
@@ -168,6 +172,20 @@ func (m *muxing) dir() (string, error) {
 	return filepath.Join(root, local), nil
 }
 
+// removeFolders removes those between the stream's folder and the Handler's, as
+// far as they are empty.
+func (m *muxing) removeFolders() {
+	dir, err := m.dir()
+	if m.stream == nil || dir == "" || err != nil {
+		return
+	}
+	for root := filepath.Clean(m.h.Options.Dir); dir != root; dir = filepath.Dir(dir) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	}
+}
+
 // begin makes the cutter and starts to feed it.
 func (m *muxing) begin(from position, dir string) error {
 	h := m.h
@@ -201,7 +219,7 @@ func (m *muxing) begin(from position, dir string) error {
 // them. It is the muxing's goroutine.
 func (m *muxing) feed() {
 	h := m.h
-	err := h.safely(func() error { return source.Copy(m.ctx, m.cutter, m.r) })
+	err := h.safely(func() error { return source.Copy(m.ctx, returnWriter{m.cutter, m.r}, m.r) })
 	if err == nil || m.ctx.Err() != nil {
 		err = nil
 		h.write(slog.LevelDebug, "cutting ended", "stream", m.key.Path())
@@ -225,6 +243,7 @@ func (m *muxing) feed() {
 	if err := h.safely(m.cutter.Purge); err != nil {
 		h.write(slog.LevelWarn, "deleting failed", "stream", m.key.Path(), "error", err)
 	}
+	m.removeFolders()
 	close(m.gone)
 	h.mu.Lock()
 	delete(h.muxings, m)

@@ -56,6 +56,8 @@ func (c *fakeCutter) Purge() error {
 	return nil
 }
 
+func (c *fakeCutter) SetTracks([]*codec.Track) {}
+
 func (c *fakeCutter) position() position {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -272,3 +272,83 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
+
+// TestOtherTracks: a publisher who returns with other tracks has those only, and
+// is shown at once.
+func TestOtherTracks(t *testing.T) {
+	for _, c := range []struct {
+		before, after testmedia.Stream
+		shift         int // of the IDs after
+		codecs        string
+	}{
+		{testmedia.Stream{Video: codec.H264, Audio: codec.AAC}, testmedia.Stream{Video: codec.H265, Audio: codec.Opus}, 10, "hvc1"},
+		{testmedia.Stream{Video: codec.H264, Audio: codec.AAC}, testmedia.Stream{Video: codec.H264}, 0, "avc1"},
+		{testmedia.Stream{Video: codec.H264, Audio: codec.AAC}, testmedia.Stream{Audio: codec.Opus}, 10, "opus"},
+		{testmedia.Stream{Audio: codec.AAC}, testmedia.Stream{Video: codec.H264, Audio: codec.Opus}, 10, "avc1"},
+	} {
+		for _, query := range []string{"", "?container=ts"} {
+			t.Run(fmt.Sprint(c.before.Video, c.before.Audio, c.after.Video, c.after.Audio, query), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newWriterSite(t, &Handler{})
+					defer s.close()
+					stream := c.before
+					stream.GOP, stream.Bitrate = time.Second, 200_000
+					pub := s.announce(stream)
+					viewer := s.client()
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						play(t.Context(), pub, stream, 8*time.Second)
+					}()
+					time.Sleep(time.Second)
+					viewer.requireStatus(http.StatusOK, "/live/t/index.m3u8"+query)
+					<-done
+					require.NoError(t, pub.CloseWithError(io.ErrUnexpectedEOF))
+					time.Sleep(2 * time.Second)
+
+					stream = c.after
+					stream.GOP, stream.Bitrate = time.Second, 200_000
+					tracks := map[int]*codec.Track{}
+					var all []*codec.Track
+					for _, k := range stream.Tracks() {
+						other := *k
+						other.ID += c.shift
+						tracks[k.ID] = &other
+						all = append(all, &other)
+					}
+					pub, err := s.hub.Publish(t.Context(), &source.Request{ID: source.NewID(), Schema: "test", Key: siteKey})
+					require.NoError(t, err)
+					require.NoError(t, pub.SetTracks(all, true))
+					began := time.Now()
+					for _, f := range stream.Take(6 * time.Second) {
+						time.Sleep(f.DTS - time.Since(began))
+						g := *f
+						g.Track = tracks[f.Track.ID]
+						require.NoError(t, pub.WriteFrame(t.Context(), &g))
+					}
+					var pl playlist.Media
+					media := "/live/t/hls.fmp4.m3u8"
+					if query != "" {
+						media = "/live/t/hls.m3u8"
+					}
+					require.NoError(t, pl.Unmarshal(viewer.requireStatus(http.StatusOK, media).Body.Bytes()))
+					shown := 0.
+					for _, seg := range pl.Segments {
+						if seg.DateTime.After(began.Add(-time.Second)) {
+							shown += seg.Duration.Seconds()
+						}
+					}
+					require.Greater(t, shown, 3., "of what was published")
+					var want []string
+					for _, k := range all {
+						want = append(want, k.CodecString())
+					}
+					index := viewer.requireStatus(http.StatusOK, "/live/t/index.m3u8"+query).Body.String()
+					require.Contains(t, index, `CODECS="`+strings.Join(want, ",")+`"`)
+					require.Contains(t, index, c.codecs)
+					require.NoError(t, pub.CloseWithError(nil))
+				})
+			})
+		}
+	}
+}

@@ -99,6 +99,29 @@ func (s *segment) add(data []byte, to time.Duration, independent bool, now time.
 	s.grow(slices.Clip(data), false, now)
 }
 
+// joinParts makes parts for a part target of those that were cut without one, for
+// each frame, if that can be done as the target promises.
+func (s *segment) joinParts(target time.Duration) {
+	var joined []part
+	for _, p := range s.parts {
+		if n := len(joined); n > 0 && joined[n-1].duration+p.duration <= target {
+			last := &joined[n-1]
+			last.size, last.duration, last.independent = last.size+p.size, last.duration+p.duration, last.independent || p.independent
+			continue
+		}
+		joined = append(joined, p)
+	}
+	s.partial = true
+	for i, p := range joined {
+		if p.duration > target || i < len(joined)-1 && p.duration*100 < target*leastPart {
+			s.partial = false
+		}
+	}
+	if s.parts = joined; !s.partial {
+		s.parts = nil
+	}
+}
+
 // complete says that data is all there will be. Memory that is not needed is
 // given back where it is much.
 func (s *segment) complete(data []byte, now time.Time) {

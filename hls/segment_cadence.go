@@ -8,7 +8,7 @@ import (
 // A cadence is what is known of the intervals between the frames of a track. The
 // target length of parts has to be told before they are cut, must not change,
 // and parts must be 85 to 100 % of it (draft-pantos-hls-rfc8216bis, 4.4.4.9);
-// so it is made from the frames of the first segment, which lists no parts.
+// so it is made from the frames of the first segment, whose parts are made last.
 type cadence struct {
 	intervals []time.Duration // the first of them
 	n         time.Duration   // how many there were

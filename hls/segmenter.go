@@ -129,6 +129,8 @@ func (g *segmenter) write(f *codec.Frame, now time.Time) {
 		}
 	case g.partTarget > 0:
 		g.cutParts(f, at, now)
+	case g.o.Part > 0 && f.Track.ID == g.lead && at > g.seg.end():
+		g.cut(f, at, now) // the first segment: complete joins these
 	}
 	g.append(f)
 	g.date(f, now)
@@ -194,6 +196,9 @@ func (g *segmenter) restart(now time.Time) {
 		g.mux = nil
 		return
 	}
+	if m, ok := g.mux.(*fragmentMuxer); ok {
+		m.mux.RepeatSets() // for players that read the first initialization segment only, as ffmpeg does
+	}
 	g.choose()
 }
 
@@ -205,6 +210,11 @@ func (g *segmenter) finish(now time.Time) {
 	end := g.seg.end()
 	if c := g.clock(g.lead); c != nil {
 		end = max(end, (c.dts + c.step).Round(time.Microsecond))
+	}
+	if end == g.seg.end() { // what is left is of other tracks
+		for _, c := range g.clocks {
+			end = max(end, (c.dts + c.step).Round(time.Microsecond))
+		}
 	}
 	if g.cut(nil, end, now) || g.seg.size > 0 {
 		g.complete(now)
@@ -375,6 +385,7 @@ func (g *segmenter) complete(now time.Time) {
 	if g.partTarget == 0 && g.o.Part > 0 {
 		g.partTarget = g.cadence.target(g.o.Part)
 		g.cadence.intervals = nil
+		s.joinParts(g.partTarget)
 	}
 	g.size, g.wall, g.elapsed, g.listed = s.size, s.wall, s.duration, s.init
 	g.sequence++

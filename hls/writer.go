@@ -31,9 +31,9 @@ var errWriterClosed = fmt.Errorf("hls: %w", io.ErrClosedPipe)
 // another track, frames with FlagDiscont and jumps in time begin a segment after
 // a discontinuity, with the next key frame of the video.
 //
-// The playlist is there once the first segment is complete, with low latency once
-// the next one has a part. The longest segment so far determines its target
-// duration, which grows only where the distance of key frames does.
+// The playlist is there once the first segment is complete. The longest segment so
+// far determines its target duration, which grows only where the distance of key
+// frames does.
 //
 // What is listed, and what was for as long as a player may still ask for it, is in
 // memory. With Options.Dir all of it is also written to disk, by a goroutine of
@@ -258,7 +258,7 @@ func (w *Writer) initialized(f *file) {
 // completed implements output.
 func (w *Writer) completed(s *segment) {
 	w.list.partTarget = w.seg.partTarget
-	if !s.partial {
+	if w.list.current != s {
 		w.serveFile(&s.file)
 	}
 	now := time.Now()
@@ -321,17 +321,9 @@ func (w *Writer) oldest() *segment {
 	return w.list.listed[0]
 }
 
-// awaitsPart reports whether the playlist is not shown to anybody yet, because it
-// would list no part: the first segment's are not listed, and players that find
-// none take the stream for one without low latency until the next segment.
-func (w *Writer) awaitsPart() bool {
-	s := w.list.current
-	return w.now.Load() == nil && w.list.partTarget > 0 && s != nil && len(s.parts) == 0 && !s.discont && !w.closed
-}
-
 // publish lets others see what has changed.
 func (w *Writer) publish() {
-	if !w.changed || len(w.list.listed) == 0 || w.awaitsPart() {
+	if !w.changed || len(w.list.listed) == 0 {
 		return
 	}
 	w.changed = false

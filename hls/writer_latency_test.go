@@ -74,14 +74,14 @@ func newTail(t *testing.T, w *Writer) *tail {
 	return p
 }
 
-// read returns the frames that have come; none of the segments before the first
-// with parts.
+// read returns the frames that have come since the playlist was first there.
 func (p *tail) read() (fs []*codec.Frame) {
 	p.t.Helper()
 	s := p.w.now.Load()
 	if s == p.seen {
 		return nil
 	}
+	first := p.seen == nil
 	p.seen = s
 	list := parse(p.t, request(p.w, "GET", p.w.o.Container.playlist(), "").Body.Bytes())
 	if !p.init && list.Next.Map != "" {
@@ -96,6 +96,9 @@ func (p *tail) read() (fs []*codec.Frame) {
 			fs = p.add(fs, part.URI, fmt.Sprintf("bytes=%d-%d", part.From, part.From+part.Size-1))
 			p.uri, p.at = part.URI, part.From+part.Size
 		}
+	}
+	if first {
+		return nil
 	}
 	return fs
 }
