@@ -9,10 +9,14 @@ import (
 // (draft-pantos-hls-rfc8216bis, 4.4.3.8).
 const (
 	holdBack     = 3 // how far behind the end players stay
-	partHoldBack = 3 // how far those of low latency
+	partHoldBack = 3 // how far those of low latency, who stay leastHoldBack behind at least
 	partsListed  = 3 // how long parts stay listed
 	skipBoundary = 6 // what a delta update has, at least
 )
+
+// leastHoldBack is room for two requests a part on a network that is not the best,
+// and for a player that has just begun.
+const leastHoldBack = time.Second
 
 // A mediaPlaylist is the media playlist as its Writer keeps it. What others need of it
 // are snapshots.
@@ -188,7 +192,7 @@ func (p *mediaPlaylist) appendHead(b []byte, parts bool) []byte {
 			b = appendSeconds(append(b, ",CAN-SKIP-UNTIL="...), skipBoundary*p.targetDuration())
 		}
 		b = appendSeconds(append(b, ",HOLD-BACK="...), holdBack*p.targetDuration())
-		b = appendSeconds(append(b, ",PART-HOLD-BACK="...), partHoldBack*p.partTarget)
+		b = appendSeconds(append(b, ",PART-HOLD-BACK="...), max(partHoldBack*p.partTarget, leastHoldBack))
 		b = appendSeconds(append(b, "\n#EXT-X-PART-INF:PART-TARGET="...), p.partTarget)
 		b = append(b, '\n')
 	}

@@ -59,15 +59,15 @@ func TestLogin(t *testing.T) {
 	c := clip{video: "h264", audio: "aac", duration: 3 * time.Second}
 	c.file(t)
 	refused := errors.New("refused")
-	// ended turns the way a program ended into an error.
-	ended := func(p *process) error {
-		if p.wait(patience) != nil {
+	// why turns the way a program ended into an error.
+	why := func(p *process, err error) error {
+		if err != nil {
 			require.Contains(p.t, p.stdout.String()+p.stderr.String(), "nauthorized")
 			return refused
 		}
 		return nil
 	}
-	gst := func(t *testing.T, args ...string) error { return ended(start(t, "gst-launch-1.0", args...)) }
+	ended := func(p *process) error { return why(p, p.wait(patience)) }
 	status := func(err error) error {
 		var s *rtsp.StatusError
 		if errors.As(err, &s) && s.Status == 401 {
@@ -82,10 +82,11 @@ func TestLogin(t *testing.T) {
 			return ended(publishRTSP(t, c.file(t), url, "tcp"))
 		}},
 		{"GStreamer", func(t *testing.T, url string) error {
-			return gst(t, "-q", "rtspsrc", "location="+url, "protocols=tcp", "!", "identity", "eos-after=20", "!", "fakesink")
+			return ended(start(t, "gst-launch-1.0", "-q", "rtspsrc", "location="+url, "protocols=tcp", "!", "identity", "eos-after=20", "!", "fakesink"))
 		}, func(t *testing.T, url string) error {
-			return gst(t, "-q", "filesrc", "location="+c.file(t), "!", "qtdemux", "!", "queue", "!", "h264parse", "!",
+			p := start(t, "gst-launch-1.0", "-q", "filesrc", "location="+c.file(t), "!", "qtdemux", "!", "queue", "!", "h264parse", "!",
 				"rtspclientsink", "protocols=tcp", "location="+url)
+			return why(p, endSink(p, c.duration))
 		}},
 		{"gortsplib", func(t *testing.T, url string) error {
 			client, u, err := gortsplibClient(url, "tcp")

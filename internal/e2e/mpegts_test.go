@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/player"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
@@ -42,12 +43,12 @@ func TestMPEGTSByRTSP(t *testing.T) {
 			s := serve(t, nil)
 			url := s.url("rtsp", "live/t")
 			viewers := map[string]func() []*codec.Frame{
-				"rtsp": playFrom(t, opener(&rtsp.Client{Transport: rtsp.TransportTCP, Timeout: patience}, url)),
-				"rtmp": play(t, s.url("rtmp", "live/t")),
+				"rtsp": playFrom(t, opener(&rtsp.Client{Transport: rtsp.TransportTCP, Timeout: patience, ReadTimeout: patience}, url)),
+				"rtmp": playFrom(t, (&player.Client{Timeout: patience, ReadTimeout: patience}).Source(s.url("rtmp", "live/t"))),
 			}
 			s.viewers(t, len(viewers))
 			args := append([]string{"-q", "rtspclientsink", "name=s", "location=" + url, "protocols=" + transport}, multiplexes(c.file(t))...)
-			start(t, "gst-launch-1.0", append(args, "m.", "!", "s.")...).ok(patience)
+			require.NoError(t, endSink(start(t, "gst-launch-1.0", append(args, "m.", "!", "s.")...), c.duration))
 			for name, wait := range viewers {
 				t.Run(name, func(t *testing.T) { f.requireLike(t, wait(), byTS) })
 			}

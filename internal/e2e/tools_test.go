@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,22 @@ func TestOtherPlayers(t *testing.T) {
 	})
 }
 
+// endSink waits for a program that publishes for d with GStreamer's
+// rtspclientsink. That at times misses the end of what it has sent, when a server
+// answers faster than it changes its state; then it is told to end.
+func endSink(p *process, d time.Duration) error {
+	var told atomic.Bool
+	overdue := time.AfterFunc(d+3*time.Second, func() {
+		told.Store(true)
+		_ = p.cmd.Process.Signal(os.Interrupt)
+	})
+	defer overdue.Stop()
+	if err := p.wait(patience); !told.Load() {
+		return err
+	}
+	return nil
+}
+
 // gstreamerRTSP publishes by RTSP with GStreamer's rtspclientsink, which packs AAC
 // as LATM and describes sound before picture, and plays with its rtspsrc.
 func gstreamerRTSP(t *testing.T) {
@@ -100,11 +117,7 @@ func gstreamerRTSP(t *testing.T) {
 			publisher := start(t, "gst-launch-1.0", "-q", "filesrc", "location="+c.file(t), "!", "qtdemux", "name=d",
 				"d.video_0", "!", "queue", "!", "h264parse", "!", "rtspclientsink", "name=s", "protocols="+transport, "location="+url,
 				"d.audio_0", "!", "queue", "!", "aacparse", "!", "s.")
-			// The sink at times misses the end of what it has sent, when a server
-			// answers faster than it changes its state; then it is told to end.
-			overdue := time.AfterFunc(c.duration+5*time.Second, func() { _ = publisher.cmd.Process.Signal(os.Interrupt) })
-			publisher.wait(patience)
-			overdue.Stop()
+			_ = endSink(publisher, c.duration)
 
 			// It tells late how sound and picture belong together.
 			x := exactness{tick: loosely, late: true, early: 3}
