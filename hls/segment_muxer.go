@@ -113,6 +113,7 @@ func (m *fragmentMuxer) cut(dst []byte, next *codec.Frame) []byte {
 	if next == nil {
 		m.mux.Flush()
 	} else if next != m.taken {
+		m.mux.FlushAudio() // players take sound that is missing at the end of a part for a gap
 		m.taken, m.err = next, m.mux.Add(next)
 	}
 	return m.mux.AppendFragment(dst)

@@ -223,3 +223,15 @@ func (m *Muxer) Flush() {
 		}
 	}
 }
+
+// FlushAudio makes the frames of audio ready that wait for the next ones of their
+// tracks, where they tell how long they last. The next fragment then has all the
+// sound there is; where the times of the frames are rounded, it may end a
+// fraction of a millisecond beside the beginning of the one after.
+func (m *Muxer) FlushAudio() {
+	for _, t := range m.tracks {
+		if t.held != nil && t.track.Kind() == codec.KindAudio && codec.FrameDuration(t.held) > 0 {
+			m.complete(t, -1)
+		}
+	}
+}

@@ -367,3 +367,19 @@ func TestFeedRepeatsSets(t *testing.T) {
 	require.Positive(t, keys[0])
 	require.Positive(t, keys[1])
 }
+
+// TestFlushAudio: sound that tells how long it lasts need not wait for more.
+func TestFlushAudio(t *testing.T) {
+	m, err := NewMuxer([]*codec.Track{testmedia.Track(1, codec.H264), testmedia.Track(2, codec.AAC)})
+	require.NoError(t, err)
+	for _, tr := range m.Tracks() {
+		require.NoError(t, m.Add(&codec.Frame{Track: tr, Flags: codec.FlagKey, Data: []byte{0, 0, 0, 1, 0x65}}))
+	}
+	require.Zero(t, m.Ready())
+	m.FlushAudio()
+	require.Equal(t, 1, m.Ready(), "the picture waits")
+	m.FlushAudio()
+	require.Equal(t, 1, m.Ready())
+	m.Flush()
+	require.Equal(t, 2, m.Ready())
+}

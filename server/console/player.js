@@ -132,10 +132,7 @@ async function playHLS(video, form, url, on) {
 	hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => { end = details.live ? Infinity : details.edge; });
 	const over = new AbortController();
 	video.addEventListener("waiting", () => { if (video.currentTime > end - 0.5) on.ended(); }, over);
-	// With low latency there is too little to begin with before parts are loaded,
-	// and hls.js loads none of a stream that has just begun.
-	const loaded = (_, { part }) => {
-		if (form.low && !part && hls.latestLevelDetails?.live && hls.latestLevelDetails.partTarget) return;
+	const loaded = () => {
 		hls.off(Hls.Events.FRAG_BUFFERED, loaded);
 		if (form.low && hls.liveSyncPosition > video.currentTime) video.currentTime = hls.liveSyncPosition;
 		on.ready();
