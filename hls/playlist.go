@@ -116,9 +116,10 @@ func (p *mediaPlaylist) snapshot() *snapshot {
 	if f := p.listed[0]; f.init != nil && !f.mapped {
 		s.mapping = appendMap(nil, f.init)
 	}
-	rest := p.listed[p.settled:]
-	for _, seg := range rest {
-		s.tail = appendSegment(s.tail, seg, p.partTarget > 0)
+	// Parts are for the edge of a live stream. Once it has ended nobody needs them,
+	// and hls.js never comes to the end of one whose last part has sound only.
+	for _, seg := range p.listed[p.settled:] {
+		s.tail = appendSegment(s.tail, seg, p.partTarget > 0 && !p.ended)
 	}
 	if n := len(p.listed); n > 0 && p.listed[n-1].partial {
 		s.before = len(p.listed[n-1].parts)

@@ -126,7 +126,6 @@ func lateness(t testing.TB, f *film, got sighting) string {
 // TestPageElsewhere has the page on another origin than the streams. Forms of all
 // kinds play, and tell of the stream's end; when it returns they play again.
 func TestPageElsewhere(t *testing.T) {
-	t.Parallel()
 	c := clip{video: "h264", audio: "aac", bframes: 2, duration: time.Minute}
 	c.file(t)
 	hub := &source.Hub{}
@@ -157,7 +156,6 @@ func TestPageElsewhere(t *testing.T) {
 // TestPageChanges has hls.js go on when a publisher is lost and another one with
 // a picture of another size takes the name, and when one changes the size itself.
 func TestPageChanges(t *testing.T) {
-	t.Parallel()
 	small := clip{video: "h264", audio: "aac", bframes: 2, duration: 12 * time.Second}
 	large := small
 	large.size = "640x360"
