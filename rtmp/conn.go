@@ -17,9 +17,6 @@ import (
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
 )
 
-// writeTimeout is how long a peer may take to take an answer.
-const writeTimeout = 10 * time.Second
-
 // Limits of a peer until it may publish or play.
 var beforeAuth = wire.Limits{Streams: 16, Media: 64 << 10, Other: 64 << 10, Pending: 64 << 10}
 
@@ -194,38 +191,17 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 // flush writes the answers.
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	deadline := time.Now().Add(writeTimeout)
-	if !c.until.IsZero() && c.until.Before(deadline) {
-		deadline = c.until
-	}
-	_ = c.nc.SetWriteDeadline(deadline)
-	_, err := c.nc.Write(c.out)
-	c.out = c.out[:0]
-	if cap(c.out) > 4096 {
-		c.out = nil
-	}
+func (c *conn) flush() (err error) {
+	c.out, err = listen.Flush(c.nc, c.out, c.until)
 	return err
 }
 
 // hangUp writes what is left to say and ends the connection so that the peer can
-// read it: a close while bytes of the peer are unread would reset it. A peer that
-// said goodbye may close first; GStreamer takes it for an error if we do.
+// read it, if it has not said goodbye itself.
 func (c *conn) hangUp(goodbye bool) {
-	const wait, most = time.Second, 256 << 10
-	if c.flush() != nil {
-		return
+	if c.flush() == nil {
+		listen.HangUp(c.nc, goodbye)
 	}
-	if !goodbye {
-		if w, ok := c.nc.(interface{ CloseWrite() error }); !ok || w.CloseWrite() != nil {
-			return
-		}
-	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
-	_, _ = io.CopyN(io.Discard, c.nc, most)
 }
 
 // message takes in one message.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/internal/amf"
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -171,7 +172,7 @@ func (w *viewer) pause(on bool) ([]byte, error) {
 func (w *viewer) seek(ms float64) ([]byte, error) {
 	const longest = 1e12 // ms
 	if s, ok := source.As[source.Seeker](w.reader); ok {
-		ctx, cancel := context.WithTimeout(w.srv.Context(), writeTimeout)
+		ctx, cancel := context.WithTimeout(w.srv.Context(), listen.WriteTimeout)
 		defer cancel()
 		to := time.Duration(0)
 		if ms > 0 && ms < longest { // not NaN

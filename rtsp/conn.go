@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	connBuffer   = 4 << 10          // read buffer before PLAY or RECORD
-	writeTimeout = 10 * time.Second // how long a peer may take to take an answer
-	maxStray     = 100              // packets in a row before PLAY or RECORD
+	connBuffer = 4 << 10 // read buffer before PLAY or RECORD
+	maxStray   = 100     // packets in a row before PLAY or RECORD
 )
 
 // beforeAuth bounds a peer until it plays or publishes.
@@ -209,17 +208,8 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 // flush writes the answers.
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	deadline := time.Now().Add(writeTimeout)
-	if !c.until.IsZero() && c.until.Before(deadline) {
-		deadline = c.until
-	}
-	_ = c.nc.SetWriteDeadline(deadline)
-	_, err := c.nc.Write(c.out)
-	c.out = c.out[:0]
+func (c *conn) flush() (err error) {
+	c.out, err = listen.Flush(c.nc, c.out, c.until)
 	return err
 }
 
@@ -262,18 +252,9 @@ func (c *conn) end(err error) {
 }
 
 // hangUp writes what is left to say and ends the connection so that the peer can
-// read it: a close while bytes of the peer are unread would reset it. A peer that
-// said goodbye may close first.
+// read it, if it has not said goodbye itself.
 func (c *conn) hangUp(goodbye bool) {
-	const wait, most = time.Second, 256 << 10
-	if c.flush() != nil {
-		return
+	if c.flush() == nil {
+		listen.HangUp(c.nc, goodbye)
 	}
-	if !goodbye {
-		if w, ok := c.nc.(interface{ CloseWrite() error }); !ok || w.CloseWrite() != nil {
-			return
-		}
-	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
-	_, _ = io.CopyN(io.Discard, c.nc, most)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -34,7 +35,7 @@ func (w *viewer) play(r *wire.Request) error {
 	}
 	if length > 0 {
 		if from, ok := parseRange(r.Header.Get("Range")); ok && (from > 0 || w.played) {
-			ctx, cancel := context.WithTimeout(w.serving.Context(), writeTimeout)
+			ctx, cancel := context.WithTimeout(w.serving.Context(), listen.WriteTimeout)
 			defer cancel()
 			w.delivery.Pause(true)
 			var err error

@@ -221,7 +221,7 @@ func (w *viewer) reply(r *wire.Request, a *reply) error {
 func (w *viewer) say(b []byte) error {
 	w.saying.Lock()
 	defer w.saying.Unlock()
-	_ = w.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = w.nc.SetWriteDeadline(time.Now().Add(listen.WriteTimeout))
 	_, err := w.nc.Write(b)
 	return err
 }

@@ -9,5 +9,6 @@
 //		err := v.Guard(nc, func() error { return session(nc) })
 //	})
 //
-// Accepting: server.go; sessions and their end: serving.go; TLS: tls.go.
+// Accepting: server.go; sessions and their end: serving.go; TLS: tls.go; reading
+// and answering: read.go, write.go.
 package listen
