@@ -204,6 +204,28 @@ func gortsplibAnnounce(t testing.TB, f *film, rawURL string) (write func(*codec.
 	return write, goodbye, nil
 }
 
+// gortsplibSetup asks for a stream and sets all its medias up. ctx is for that
+// only.
+func gortsplibSetup(ctx context.Context, rawURL, transport string) (*gortsplib.Client, *description.Session, error) {
+	c, u, err := gortsplibClient(rawURL, transport)
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer context.AfterFunc(ctx, c.Close)()
+	desc, _, err := c.Describe(u)
+	if err == nil {
+		err = c.SetupAll(desc.BaseURL, desc.Medias)
+	}
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, desc, nil
+}
+
 // gortsplibPlay plays a stream that has such tracks by RTSP to its end. It may be
 // called before the stream is there. What it knows of times are presentation
 // times.
@@ -217,22 +239,12 @@ func gortsplibPlay(t testing.TB, tracks []*codec.Track, rawURL, transport string
 	go func() {
 		var res result
 		defer func() { done <- res }()
-		c, u, err := gortsplibClient(rawURL, transport)
+		c, desc, err := gortsplibSetup(t.Context(), rawURL, transport)
 		if res.err = err; err != nil {
-			return
-		}
-		if res.err = c.Start(); res.err != nil {
 			return
 		}
 		defer c.Close()
 		defer context.AfterFunc(t.Context(), c.Close)()
-		desc, _, err := c.Describe(u)
-		if res.err = err; err != nil {
-			return
-		}
-		if res.err = c.SetupAll(desc.BaseURL, desc.Medias); res.err != nil {
-			return
-		}
 		var mu sync.Mutex // guards res.frames: over UDP each media has its goroutine
 		for _, media := range desc.Medias {
 			for _, forma := range media.Formats {

@@ -89,22 +89,12 @@ func playOpaque(t testing.TB, url, transport string) func() []*pionrtp.Packet {
 	go func() {
 		var res result
 		defer func() { done <- res }()
-		c, u, err := gortsplibClient(url, transport)
+		c, desc, err := gortsplibSetup(t.Context(), url, transport)
 		if res.err = err; err != nil {
-			return
-		}
-		if res.err = c.Start(); res.err != nil {
 			return
 		}
 		defer c.Close()
 		defer context.AfterFunc(t.Context(), c.Close)()
-		desc, _, err := c.Describe(u)
-		if res.err = err; err != nil {
-			return
-		}
-		if res.err = c.SetupAll(desc.BaseURL, desc.Medias); res.err != nil {
-			return
-		}
 		res.forma = desc.Medias[0].Formats[0]
 		c.OnPacketRTP(desc.Medias[0], res.forma, func(p *pionrtp.Packet) { res.packets = append(res.packets, p) })
 		if _, res.err = c.Play(nil); res.err == nil {
