@@ -374,6 +374,9 @@ func (d *Delivery) run(first net.Buffers) {
 				d.End(d.trailer, err)
 				err = nil
 			} else if err == nil {
+				if !paused {
+					head = d.cursor.place.pos // there may be more than begin has looked at
+				}
 				d.idle(d.cursor.feed.wait(head), time.Time{})
 			}
 		case !pending || at.After(time.Now()):

@@ -161,6 +161,17 @@ type StreamOptions struct {
 	NoVideo     bool          // leave video out
 	Linger      time.Duration // how long viewers wait for a publisher that dropped; 0 means 15 s, negative not at all
 	IdleClose   time.Duration // close the stream when nobody watched for so long; 0 or negative: never
+
+	// Keep is how far back a viewer can begin, see ViewerOptions.Back; there are
+	// whole GOPs of it. KeepBytes bounds it; 0 means 8 MiB.
+	Keep      time.Duration
+	KeepBytes int
+
+	// PacedDelay puts a buffer between the publisher and the stream, which evens
+	// out what comes in bursts and is to hold so much; 150 ms is a good value. A
+	// buffer that has less is emptied more slowly than its frames' times say, one
+	// that has more faster, down to half and up to one and a half times. 0: none.
+	PacedDelay time.Duration
 }
 
 // A SlowPolicy says what happens to a viewer who cannot keep up.
@@ -177,4 +188,9 @@ const (
 type ViewerOptions struct {
 	Slow   SlowPolicy
 	MaxLag time.Duration // how far a viewer may fall behind; 0 means 2 s
+
+	// Back lets a Subscription begin with the newest key frame that came so long
+	// ago, or the oldest that the stream still has; see StreamOptions.Keep. 0: the
+	// newest there is.
+	Back time.Duration
 }

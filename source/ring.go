@@ -15,7 +15,7 @@ const (
 
 // A ring keeps the newest items of one producer for any number of consumers,
 // each with a position of its own. It holds everything since the newest key
-// item, and older items for as long as window says, within ringBytes. The
+// item, and older items for as long as window and keep say, within limit. The
 // producer never waits for a consumer and pays nothing for each; consumers who
 // were overtaken find out by their position.
 type ring[T any] struct {
@@ -28,6 +28,9 @@ type ring[T any] struct {
 	keyed  bool // there was a key item once: consumers can rely on another
 	bytes  int
 	window time.Duration // how long items before the key are kept
+	keep   time.Duration // how far back consumers can begin
+	limit  int           // bytes it holds at most, overhead included; 0: ringBytes
+	keys   []uint64      // key positions held, oldest first; only with keep
 	err    error         // why it was closed; nil while open
 
 	changed chan struct{} // closed at the next change; made for the first waiter
@@ -69,6 +72,9 @@ func (r *ring[T]) append(item T, size int, key bool, now time.Time) bool {
 	r.bytes += size
 	if key {
 		r.key, r.hasKey, r.keyed = head, true, true
+		if r.keep > 0 {
+			r.keys = append(r.keys, head)
+		}
 	}
 	r.head.Store(head + 1)
 	r.evict(now)
@@ -124,16 +130,33 @@ func (r *ring[T]) evict(now time.Time) {
 	for r.tail+1 < head && r.tail < had {
 		s := r.at(r.tail)
 		beforeKey := !r.hasKey || r.tail < r.key
-		if !r.once && r.bytes <= ringBytes && (!beforeKey || now.Sub(s.at) < r.window) {
+		if !r.once && r.bytes <= r.most() && (!beforeKey || now.Sub(s.at) < r.window || r.kept(now)) {
 			return
 		}
 		if r.hasKey && r.tail == r.key {
 			r.hasKey = false
 		}
+		if len(r.keys) > 0 && r.keys[0] == r.tail {
+			r.keys = r.keys[1:]
+		}
 		r.bytes -= s.size
 		*s = slot[T]{}
 		r.tail++
 	}
+}
+
+// kept reports whether the oldest item is needed for a consumer who begins as far
+// back as keep says. The lock is held.
+func (r *ring[T]) kept(now time.Time) bool {
+	return len(r.keys) > 0 && r.tail >= r.keys[0] && (len(r.keys) == 1 || now.Sub(r.at(r.keys[1]).at) < r.keep)
+}
+
+// most returns how many bytes the ring may hold.
+func (r *ring[T]) most() int {
+	if r.limit > 0 {
+		return r.limit
+	}
+	return ringBytes
 }
 
 // setWindow changes how long items before the newest key item are kept.
@@ -172,13 +195,23 @@ func (r *ring[T]) wait(pos uint64) <-chan struct{} {
 
 // start returns where a new consumer begins: the newest key item, or with
 // false the next item to come if there is none.
-func (r *ring[T]) start() (pos uint64, key bool) {
+func (r *ring[T]) start() (pos uint64, key bool) { return r.startBack(0, time.Time{}) }
+
+// startBack is start for a consumer who begins with the newest key item that is
+// as old as back says, or the oldest there is if none is.
+func (r *ring[T]) startBack(back time.Duration, now time.Time) (pos uint64, key bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.hasKey {
-		return r.key, true
+	if !r.hasKey {
+		return r.head.Load(), false
 	}
-	return r.head.Load(), false
+	pos = r.key
+	for p := r.key; back > 0 && p > r.tail && now.Sub(r.at(pos).at) < back; {
+		if p--; r.at(p).key {
+			pos = p
+		}
+	}
+	return pos, true
 }
 
 // usage returns the number of items and bytes held.
@@ -240,7 +273,7 @@ func (r *ring[T]) full() <-chan struct{} {
 	defer r.mu.Unlock()
 	head := r.head.Load()
 	for b := range r.blockers {
-		if r.err == nil && (head >= b.pos+uint64(b.limit) || head > b.pos && r.bytes > ringBytes) {
+		if r.err == nil && (head >= b.pos+uint64(b.limit) || head > b.pos && r.bytes > r.most()) {
 			if r.room == nil {
 				r.room = make(chan struct{})
 			}

@@ -54,6 +54,7 @@ type Stream struct {
 	complete bool           // no other track will come
 	held     []heldFrame    // before it went live
 	clock    clock
+	smoother *smoother // with StreamOptions.PacedDelay
 	silence  *silence
 	feeds    map[feedKey]*Feed
 	subs     map[*Subscription]struct{}
@@ -64,13 +65,15 @@ type Stream struct {
 }
 
 func newStream(h *Hub, req *Request) *Stream {
-	return &Stream{
+	s := &Stream{
 		hub:     h,
 		key:     req.Key,
 		options: h.Options.with(req.Options),
 		created: time.Now(),
 		ready:   make(chan struct{}),
 	}
+	s.ring.keep, s.ring.limit = max(0, s.options.Keep), max(0, s.options.KeepBytes)
+	return s
 }
 
 // with returns o with what p sets taken from p.
@@ -86,6 +89,15 @@ func (o StreamOptions) with(p StreamOptions) StreamOptions {
 	}
 	if p.IdleClose != 0 {
 		o.IdleClose = p.IdleClose
+	}
+	if p.Keep != 0 {
+		o.Keep = p.Keep
+	}
+	if p.KeepBytes != 0 {
+		o.KeepBytes = p.KeepBytes
+	}
+	if p.PacedDelay != 0 {
+		o.PacedDelay = p.PacedDelay
 	}
 	return o
 }
@@ -252,7 +264,7 @@ func (s *Stream) write(p *publication, f *codec.Frame, now time.Time) {
 			return
 		}
 		s.learn(f.Track, now)
-		s.emit(p, f, now, now)
+		s.enter(p, f, now)
 		return
 	}
 	s.learn(f.Track, now)
@@ -413,6 +425,7 @@ func (s *Stream) lose(p *publication, reason error) {
 		s.mu.Unlock()
 		return
 	}
+	s.smoother.flush(time.Now())
 	linger := s.options.Linger
 	if linger == 0 {
 		linger = defaultLinger
@@ -457,6 +470,7 @@ func (s *Stream) endIf(ok func() bool, reason, last error) {
 	if s.idle != nil {
 		s.idle.Stop()
 	}
+	s.smoother.flush(time.Now())
 	p := s.pub
 	s.pub = nil
 	s.ring.close(last)

@@ -34,7 +34,7 @@ type Subscription struct {
 
 func newSubscription(s *Stream, req *Request) *Subscription {
 	sub := &Subscription{stream: s, req: req, start: time.Now()}
-	pos, key := s.ring.start()
+	pos, key := s.ring.startBack(req.Viewer.Back, sub.start)
 	sub.place.enter(pos, key || !s.hasVideo(), s.ring.head.Load(), req.Viewer)
 	if req.Viewer.Slow == SlowBlock {
 		sub.block, sub.unblock = s.ring.block(pos, maxHeld)
