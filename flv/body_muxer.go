@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/amf"
 )
 
 // A BodyMuxer turns frames into bodies. It carries one video and one audio
@@ -12,6 +13,7 @@ type BodyMuxer struct {
 	form         Form
 	video, audio *codec.Track // the descriptions in force; nil while there is none
 	arena        []byte       // heads are cut from here
+	length       float64      // seconds; 0: a live stream
 }
 
 // NewBodyMuxer returns a muxer for a stream that begins with these tracks. The
@@ -26,6 +28,9 @@ func NewBodyMuxer(tracks []*codec.Track, form Form) *BodyMuxer {
 	return m
 }
 
+// PlayFilm makes Config tell how long the film is.
+func (m *BodyMuxer) PlayFilm(length time.Duration) { m.length = length.Seconds() }
+
 // Carries reports whether FLV has a code for t.
 func (m *BodyMuxer) Carries(t *codec.Track) bool {
 	if t.Wire == "flv" {
@@ -33,6 +38,13 @@ func (m *BodyMuxer) Carries(t *codec.Track) bool {
 	}
 	_, ok := carriageOf(t)
 	return ok
+}
+
+// Writes reports whether frames of t make bodies: FLV has a code for it, and it is
+// the first track of its kind.
+func (m *BodyMuxer) Writes(t *codec.Track) bool {
+	slot := m.slot(t)
+	return slot != nil && m.Carries(t) && (*slot == nil || (*slot).ID == t.ID)
 }
 
 // slot returns where the track of t's kind is kept, or nil.
@@ -49,7 +61,11 @@ func (m *BodyMuxer) slot(t *codec.Track) **codec.Track {
 // Config returns what a late joiner needs before the next frame: onMetaData and
 // the sequence headers in force, at time 0.
 func (m *BodyMuxer) Config() []Body {
-	bodies := []Body{m.metadata(nil)}
+	var first amf.ECMAArray
+	if m.length > 0 {
+		first = amf.ECMAArray{{Name: "duration", Value: m.length}}
+	}
+	bodies := []Body{m.metadata(first, nil)}
 	bodies = m.appendSequenceHeader(bodies, m.video, 0)
 	return m.appendSequenceHeader(bodies, m.audio, 0)
 }

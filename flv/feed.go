@@ -1,6 +1,8 @@
 package flv
 
 import (
+	"time"
+
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/livehttp"
 	"github.com/mediakit-go/mediakit/source"
@@ -40,6 +42,15 @@ func (m *feedMuxer) Header() []byte {
 	}
 	return m.header
 }
+
+// PlayFilm implements source.FilmMuxer.
+func (m *feedMuxer) PlayFilm(length time.Duration) {
+	m.mux.PlayFilm(length)
+	m.header = nil
+}
+
+// Carries implements source.Carrier.
+func (m *feedMuxer) Carries(t *codec.Track) bool { return m.mux.Writes(t) }
 
 // Append makes a packet of each body of f.
 func (m *feedMuxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, error) {

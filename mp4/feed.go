@@ -44,6 +44,9 @@ func (m *feedMuxer) Header() []byte {
 	return m.mux.Init()
 }
 
+// Carries implements source.Carrier.
+func (m *feedMuxer) Carries(t *codec.Track) bool { return Carries(t) }
+
 // Append makes a packet of the frame that f completes.
 func (m *feedMuxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, error) {
 	t := m.mux.find(f.Track.ID)

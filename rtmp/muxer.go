@@ -56,6 +56,15 @@ func (m *muxer) configure() {
 // Header returns what a late joiner is sent first.
 func (m *muxer) Header() []byte { return m.header }
 
+// PlayFilm implements source.FilmMuxer.
+func (m *muxer) PlayFilm(length time.Duration) {
+	m.body.PlayFilm(length)
+	m.configure()
+}
+
+// Carries implements source.Carrier.
+func (m *muxer) Carries(t *codec.Track) bool { return m.body.Writes(t) }
+
 // Append appends the messages that f makes.
 func (m *muxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, error) {
 	var err error

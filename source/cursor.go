@@ -16,8 +16,8 @@ type Cursor struct {
 	place  *place        // the Subscription's, but of a private feed
 	header []byte
 	only   trackSet           // what is written
-	sought atomic.Uint64      // private feed: what was read before so many seeks is not written
 	block  *blocker           // private feed
+	epoch  atomic.Uint64      // counts the seeks of a Delivery; guarded by its lock for writing
 	cancel context.CancelFunc // private feed: ends its goroutine
 	pumped chan struct{}      // private feed: closed when that has ended
 	once   sync.Once
@@ -83,7 +83,7 @@ func (c *Cursor) Next(ctx context.Context, dst []Packet) ([]Packet, error) {
 			}
 		}
 		n := len(dst)
-		b, err := c.gather(batch{packets: dst})
+		b, err := c.gather(batch{packets: dst, epoch: c.epoch.Load()})
 		if err != nil || len(b.packets) > n {
 			c.count(b.bytes, len(b.packets)-n)
 			return b.packets, err
@@ -105,12 +105,14 @@ func (c *Cursor) Next(ctx context.Context, dst []Packet) ([]Packet, error) {
 type batch struct {
 	packets []Packet
 	bytes   int
-	most    int // packets; 0: as many as are good to write at once
+	most    int    // packets; 0: as many as are good to write at once
+	epoch   uint64 // of the cursor, when it was decided to gather
 }
 
 // gather moves c over at most batchBytes of packets and appends them to b, with
 // the configuration it missed if it had to jump. It returns why the stream
-// ended once there is nothing more.
+// ended once there is nothing more. After a seek that was not known of when b was
+// begun it does nothing.
 func (c *Cursor) gather(b batch) (batch, error) {
 	c.feed.fill()
 	r, p := &c.feed.ring, c.place
@@ -121,6 +123,9 @@ func (c *Cursor) gather(b batch) (batch, error) {
 			r.advance(c.block, p.pos)
 		}
 	}()
+	if b.epoch != c.epoch.Load() {
+		return b, nil
+	}
 	head, had := r.head.Load(), len(b.packets)
 	for flush := min(c.feed.flush.Load(), head); p.pos < flush; p.pos++ {
 		if e := &r.at(p.pos).item; e.Header && c.only.has(e.Track) {
@@ -196,10 +201,6 @@ func (c *Cursor) begin() (header []byte, ok bool) {
 	head := r.head.Load()
 	p.pos = max(p.pos, r.tail)
 	if c.block != nil {
-		if c.feed.seeks.Load() < c.sought.Load() {
-			p.pos = head // from before the seek
-			return nil, false
-		}
 		p.pos = max(p.pos, min(c.feed.flush.Load(), head))
 	}
 	for ; p.pos < head; p.pos++ {

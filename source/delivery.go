@@ -211,20 +211,33 @@ func (d *Delivery) Resume(header func(header []byte) []byte) {
 	d.poke()
 }
 
-// Seek goes to another time of a stream that is no live one, as
-// [Seeker] does: nothing from before is written once it has returned. It
-// fails with ErrUnsupported if the stream has one time only.
+// Seek goes to another time of a stream that is no live one, as [Seeker] does, and
+// leaves the Delivery paused: the first packet after Resume or Pause(false) is the
+// one that it went to, and nothing from before is written once it has returned,
+// but what is being written. It fails with ErrUnsupported if the stream has one
+// time only; then, and if it fails otherwise, nothing has changed.
 func (d *Delivery) Seek(ctx context.Context, t time.Duration) (time.Duration, error) {
 	s, ok := As[Seeker](d.cursor.r)
 	if !ok || d.cursor.block == nil {
 		return 0, ErrUnsupported
 	}
-	n := d.cursor.feed.seeks.Load()
-	t, err := s.Seek(ctx, t)
-	if err == nil {
-		d.cursor.sought.Store(n + 1)
+	was := d.hold()
+	t, err := d.cursor.feed.pump.seek(ctx, s, t)
+	if err != nil {
+		d.Pause(was)
 	}
 	return t, err
+}
+
+// hold pauses d so that nothing is written, whatever it is about to do. It returns
+// whether it was paused.
+func (d *Delivery) hold() (was bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was, d.paused = d.paused, true
+	d.cursor.epoch.Add(1)
+	d.poke()
+	return was
 }
 
 // End lets the Delivery end as at the end of the stream, but with the bytes last
@@ -389,7 +402,7 @@ func (d *Delivery) run(first net.Buffers) {
 				d.idle(changed, at)
 			}
 		default:
-			b = batch{packets: b.packets[:0], most: d.replay.batch()}
+			b = batch{packets: b.packets[:0], most: d.replay.batch(), epoch: o.epoch}
 			if b, err = d.cursor.gather(b); err == nil {
 				bufs, err = d.writePackets(bufs[:0], b.packets)
 			} else if errors.Is(err, io.EOF) {
@@ -408,13 +421,14 @@ type orders struct {
 	paused  bool
 	leaving bool
 	starts  func(header []byte) []byte
+	epoch   uint64
 }
 
 // orders returns what is asked for, and why d has ended if it has.
 func (d *Delivery) orders() (orders, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	o := orders{d.control, d.paused, d.leaving != nil, d.starts}
+	o := orders{d.control, d.paused, d.leaving != nil, d.starts, d.cursor.epoch.Load()}
 	d.control, d.starts = nil, nil
 	return o, d.err
 }

@@ -71,7 +71,7 @@ type Feed struct {
 	buffers sync.Pool // *[]byte, of deliveries that join packets
 
 	flush atomic.Uint64 // private feeds: viewers before this position go there, after a seek
-	seeks atomic.Uint64 // and how many seeks there were
+	pump  *pump         // private feeds: what fills it
 }
 
 // An entry is a packet in a feed's ring.
@@ -104,6 +104,12 @@ func (p *Packet) wire(framed bool) []byte {
 // feed returns the stream's feed of that format, made if there is none, with
 // one user more.
 func (s *Stream) feed(format Format) (*Feed, error) {
+	var leftOut []*codec.Track
+	defer func() {
+		for _, t := range leftOut {
+			s.hub.log().Info("track left out", "stream", s.key.String(), "format", format.Name, "track", t.String())
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := feedKey{format.Name, format.Variant}
@@ -134,7 +140,21 @@ func (s *Stream) feed(format Format) (*Feed, error) {
 		s.feeds = map[feedKey]*Feed{}
 	}
 	s.feeds[key] = f
+	if old == nil {
+		leftOut = f.leftOut(tracks)
+	}
 	return f, nil
+}
+
+// leftOut returns those of tracks that the feed's muxer does not carry.
+func (f *Feed) leftOut(tracks []*codec.Track) (out []*codec.Track) {
+	c, ok := f.mux.(Carrier)
+	for _, t := range tracks {
+		if ok && !t.Synthetic && !c.Carries(t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // tracksAt returns the tracks as they were at a position of the ring. The lock
@@ -374,8 +394,9 @@ func (f *Feed) due(pos, join uint64, window time.Duration) (at time.Time, ok boo
 type FeedStats struct {
 	Format, Variant string
 	Viewers         int
-	RingBytes       int    // bytes of packets kept
-	Dropped         uint64 // frames the format's muxer refused
+	RingBytes       int            // bytes of packets kept
+	Dropped         uint64         // frames the format's muxer refused
+	LeftOut         []*codec.Track // what the format cannot carry, if its muxer tells
 }
 
 // stats returns the feed's counters. The stream's lock is held.
@@ -383,59 +404,5 @@ func (f *Feed) stats() FeedStats {
 	_, n := f.ring.usage()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return FeedStats{f.format.Name, f.format.Variant, f.users, n, f.dropped}
-}
-
-// privateFeed returns a cursor in a feed made for it alone, filled from r by a
-// goroutine that waits for the viewer. sub is nil if r is no Subscription.
-func privateFeed(ctx context.Context, r Reader, sub *Subscription, format Format) (*Cursor, error) {
-	mux, err := format.New(r.Tracks())
-	if err != nil {
-		return nil, fmt.Errorf("source: feed %s: %w", format.Name, err)
-	}
-	f := &Feed{format: format, mux: mux}
-	f.ring.once = true
-	for _, t := range r.Tracks() {
-		f.seeVideo(t)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	c := &Cursor{feed: f, r: r, sub: sub, place: &place{}, header: mux.Header(), cancel: cancel, pumped: make(chan struct{})}
-	c.place.enter(0, true, 0, ViewerOptions{Slow: SlowBlock})
-	c.block, _ = f.ring.block(0, feedAhead)
-	go func() {
-		defer close(c.pumped)
-		err := f.pump(ctx, r, sub == nil)
-		f.mu.Lock()
-		f.finish(err)
-		f.mu.Unlock()
-	}()
-	return c, nil
-}
-
-// pump muxes what r yields, at most feedAhead packets ahead of the viewer. With
-// seeks, what the viewer has not had before a discontinuity is not sent.
-func (f *Feed) pump(ctx context.Context, r Reader, seeks bool) error {
-	for {
-		for room := f.ring.full(); room != nil; room = f.ring.full() {
-			select {
-			case <-room:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		fr, err := r.ReadFrame(ctx)
-		if err != nil {
-			return err
-		}
-		if seeks && fr.Has(codec.FlagKey|codec.FlagDiscont) {
-			f.flush.Store(f.ring.head.Load())
-			f.seeks.Add(1)
-		}
-		f.mu.Lock()
-		ok := f.add(fr, time.Now())
-		f.mu.Unlock()
-		if !ok {
-			return io.EOF
-		}
-	}
+	return FeedStats{f.format.Name, f.format.Variant, f.users, n, f.dropped, f.leftOut(f.stream.tracks)}
 }

@@ -1,10 +1,14 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -532,4 +536,40 @@ func TestFeedFlush(t *testing.T) {
 		}
 		require.NoError(t, a.Close())
 	})
+}
+
+// A pictures is a Muxer that carries video only.
+type pictures struct{ textMuxer }
+
+func (*pictures) Carries(t *codec.Track) bool { return t.Kind() == codec.KindVideo }
+
+func TestLeftOut(t *testing.T) {
+	s := newScene(t, StreamOptions{SilentAudio: true})
+	var log bytes.Buffer
+	s.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	p := s.publish(video, audio)
+	s.write(p, frame(video, 0, true), frame(audio, 0, true))
+	format := textFormat(nil)
+	newMuxer := format.New
+	for _, c := range []struct {
+		name   string
+		format Format
+		want   []*codec.Track
+	}{
+		{"one that tells", Format{Name: "pictures", New: func(tracks []*codec.Track) (Muxer, error) {
+			m, err := newMuxer(tracks)
+			return &pictures{*m.(*textMuxer)}, err
+		}}, []*codec.Track{audio}},
+		{"one that does not", format, nil},
+	} {
+		log.Reset()
+		for range 2 {
+			cursor := s.feed(s.play(ViewerOptions{}), c.format)
+			defer cursor.Close()
+		}
+		stats := s.Stream(testKey).Stats().Feeds
+		i := slices.IndexFunc(stats, func(f FeedStats) bool { return f.Format == c.format.Name })
+		require.Equal(t, c.want, stats[i].LeftOut, c.name)
+		require.Equal(t, len(c.want), strings.Count(log.String(), "track left out"), "%s: said once", c.name)
+	}
 }

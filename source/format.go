@@ -30,6 +30,19 @@ type Flusher interface {
 	Flush(dst []Packet) []Packet
 }
 
+// A Carrier is a Muxer that can tell which tracks its format carries.
+type Carrier interface {
+	// Carries reports whether frames of t make packets.
+	Carries(t *codec.Track) bool
+}
+
+// A FilmMuxer is a Muxer that treats films unlike live streams.
+type FilmMuxer interface {
+	// PlayFilm is called once, before anything else, if the stream is of some length
+	// and its Reader, a Seeker, this viewer's alone.
+	PlayFilm(length time.Duration)
+}
+
 // A Packet is the wire form of (a part of) one frame. It is immutable.
 type Packet struct {
 	Track  int

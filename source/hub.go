@@ -356,6 +356,7 @@ func (h *Hub) runPull(ctx context.Context, p *pull, key Key, options StreamOptio
 	}
 	awaited := func() bool { return ctx.Err() == nil && h.Stream(key) != nil }
 	begun, err := h.pullOnce(ctx, key, options, src)
+	brought := begun
 	for failures := 0; err != nil && (begun || failures > 0) && awaited(); {
 		select {
 		case <-time.After(Backoff{}.Delay(failures)):
@@ -375,7 +376,7 @@ func (h *Hub) runPull(ctx context.Context, p *pull, key Key, options StreamOptio
 	h.mu.Lock()
 	delete(h.pulls, key)
 	h.mu.Unlock()
-	if p.err = errOver; err != nil && ctx.Err() == nil {
+	if p.err = errOver; err != nil && ctx.Err() == nil && !brought { // else who waits now came too late for it
 		p.err = fmt.Errorf("%w: %s: %w", ErrNotFound, key, err)
 	}
 	close(p.failed)

@@ -42,6 +42,9 @@ func (m *feedMuxer) Header() []byte {
 	return m.header
 }
 
+// Carries implements source.Carrier.
+func (m *feedMuxer) Carries(t *codec.Track) bool { return Carries(t) }
+
 // Append makes one packet of f: one allocation, the WebSocket header before it. A
 // viewer can start at the frames of the track that has the clock, of video at its
 // key frames.

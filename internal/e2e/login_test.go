@@ -82,7 +82,8 @@ func TestLogin(t *testing.T) {
 			return ended(publishRTSP(t, c.file(t), url, "tcp"))
 		}},
 		{"GStreamer", func(t *testing.T, url string) error {
-			return ended(start(t, "gst-launch-1.0", "-q", "rtspsrc", "location="+url, "protocols=tcp", "!", "identity", "eos-after=20", "!", "fakesink"))
+			p := start(t, "gst-launch-1.0", "-q", "rtspsrc", "location="+url, "protocols=tcp", "!", "identity", "eos-after=20", "!", "fakesink")
+			return why(p, endRTSP(p))
 		}, func(t *testing.T, url string) error {
 			p := start(t, "gst-launch-1.0", "-q", "filesrc", "location="+c.file(t), "!", "qtdemux", "!", "queue", "!", "h264parse", "!",
 				"rtspclientsink", "protocols=tcp", "location="+url)

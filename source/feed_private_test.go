@@ -1,0 +1,57 @@
+package source
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDeliverySeekAtOnce: when Seek has returned nothing from before is written,
+// however full everything is, and the first that is written is what it went to.
+func TestDeliverySeekAtOnce(t *testing.T) {
+	const seeks, apart = 100, 100000 // frames
+	f := &tape{film{end: math.MaxInt32, closed: make(chan struct{})}}
+	c, err := FeedOf(t.Context(), f, textFormat(nil))
+	require.NoError(t, err)
+	box := newMailbox()
+	d := c.DeliverTo(box, DeliverOptions{})
+	for i := range seeks {
+		at, err := d.Seek(t.Context(), time.Duration(i*apart)*40*ms)
+		require.NoError(t, err)
+		require.Equal(t, time.Duration(i*apart)*40*ms, at)
+		d.Pause(false)
+		if i%2 == 0 { // else the next follows at once
+			require.NoError(t, d.Control(fmt.Appendf(nil, "sought %d\n", i)))
+		}
+		if i%10 == 0 {
+			require.Eventually(t, func() bool { return strings.Contains(box.text(), fmt.Sprintf("sought %d\n", i)) }, time.Minute, time.Microsecond)
+		}
+	}
+	last := fmt.Sprintf("%d:1K\n", (seeks-1)*apart*40)
+	require.Eventually(t, func() bool { return strings.Contains(box.text(), last) }, time.Minute, time.Millisecond)
+	require.Equal(t, errLost, d.Close(errLost))
+	<-f.closed
+
+	told, seen := -1, -1
+	for line := range strings.Lines(box.text()) {
+		var n, ms int
+		if _, err := fmt.Sscanf(line, "sought %d", &n); err == nil {
+			told = n
+			continue
+		}
+		if _, err := fmt.Sscanf(line, "%d:1", &ms); err != nil {
+			continue // the header
+		}
+		at := ms / 40
+		require.GreaterOrEqual(t, at/apart, told, "from before the seek: %s", line)
+		if at/apart != seen {
+			seen = at / apart
+			require.Zero(t, at%apart, "a seek's first frame: %s", line)
+		}
+	}
+	require.Equal(t, seeks-1, seen)
+}
