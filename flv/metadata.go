@@ -5,10 +5,9 @@ import (
 	"github.com/mediakit-go/mediakit/internal/amf"
 )
 
-// metadata returns the onMetaData body of the tracks in force (FLV E.5), with
-// first at its beginning. What is not known is left out; a live stream has no
-// duration.
-func (m *BodyMuxer) metadata(first amf.ECMAArray) Body {
+// metadata returns the onMetaData body of the tracks in force (FLV E.5), between
+// first and last. What is not known is left out; a live stream has no duration.
+func (m *BodyMuxer) metadata(first, last amf.ECMAArray) Body {
 	o := append(amf.ECMAArray{}, first...)
 	add := func(name string, v any) { o = append(o, amf.Property{Name: name, Value: v}) }
 	number := func(name string, v float64) {
@@ -32,6 +31,7 @@ func (m *BodyMuxer) metadata(first amf.ECMAArray) Body {
 		number("audiocodecid", m.codecNumber(t))
 	}
 	add("encoder", "MediaKit")
+	o = append(o, last...)
 	h := amf.Append(nil, "onMetaData")
 	return Body{Type: TagScript, Track: -1, Header: true, Head: amf.Append(h, o)}
 }

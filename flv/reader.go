@@ -34,7 +34,7 @@ type Reader struct {
 	MaxTagSize int
 
 	ahead  lookahead.Queue
-	br     *bufio.Reader
+	br     byteSource
 	demux  BodyDemuxer
 	flags  byte  // of the FLV header
 	begun  bool  // the header was read
@@ -44,12 +44,16 @@ type Reader struct {
 	clock  codec.Unwrapper
 	last   map[int]time.Duration // DTS by track
 	shift  time.Duration         // added to all times, after steps back
+	note   func(*fileTag)        // of a File: is shown the sequence headers; else nil
+	size   int64                 // of a File, in bytes
 }
 
 // NewReader returns a Reader of r. Closing it closes r if r is an io.Closer;
 // without that a blocked ReadFrame does not end.
-func NewReader(r io.Reader) *Reader {
-	x := &Reader{br: bufio.NewReaderSize(r, readBuffer), last: map[int]time.Duration{}}
+func NewReader(r io.Reader) *Reader { return newReader(r, bufio.NewReaderSize(r, readBuffer)) }
+
+func newReader(r io.Reader, in byteSource) *Reader {
+	x := &Reader{br: in, last: map[int]time.Duration{}}
 	x.ahead = lookahead.Queue{Source: r, Fill: x.readTag, Ready: x.buffered, Known: x.known}
 	return x
 }
@@ -166,6 +170,7 @@ func (r *Reader) readHeader() error {
 // tag reads one tag. io.EOF means that the stream ended where it may.
 func (r *Reader) tag() error {
 	var h [tagHeader]byte
+	at := r.offset
 	if err := r.full(h[:]); err == io.EOF {
 		return io.EOF
 	} else if err != nil {
@@ -203,12 +208,23 @@ func (r *Reader) tag() error {
 	if err := r.checkSize(size); err != nil {
 		return err
 	}
+	if c, _ := contentOf(typ, body); c == contentConfig && r.note != nil {
+		r.note(&fileTag{at: at, typ: typ})
+	}
 	ms := uint32(h[7])<<24 | uint32(h[4])<<16 | uint32(h[5])<<8 | uint32(h[6])
 	return r.take(typ, ms, body)
 }
 
 // data reads n bytes. Memory grows with what arrives, not with what was claimed.
 func (r *Reader) data(n int) ([]byte, error) {
+	if f, ok := r.br.(*blocks); ok {
+		if int64(n) > r.size-r.offset {
+			return nil, io.ErrUnexpectedEOF
+		}
+		b, err := f.take(n)
+		r.offset += int64(len(b))
+		return b, err
+	}
 	b := make([]byte, min(n, firstAlloc))
 	if err := r.full(b); err != nil {
 		return nil, err

@@ -289,7 +289,6 @@ func TestWriterCompletesMetadata(t *testing.T) {
 	require.NoError(t, err)
 	got, ok := bytes.CutPrefix(got, []byte("before"))
 	require.True(t, ok)
-	require.Len(t, got, len(write(t, FormStandard, s.Tracks(), frames)))
 	r := NewReader(bytes.NewReader(got))
 	r.Tracks()
 	duration, _ := amf.Number(r.demux.Metadata().Get("duration"))

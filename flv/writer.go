@@ -10,8 +10,11 @@ import (
 	"github.com/mediakit-go/mediakit/internal/amf"
 )
 
-// A Writer writes a file or a pipe. Each frame is one Write.
+// A Writer writes a file or a pipe.
 type Writer struct {
+	// Buffer is how many bytes are collected before they are written; 0 makes each
+	// frame one Write.
+	Buffer int
 	// Form chooses the codec ids. It must not change after the first frame.
 	Form Form
 
@@ -25,6 +28,7 @@ type Writer struct {
 	start, size int64          // of what was written, in file
 	first, last time.Duration  // DTS of the first frame, end of the last
 	begun       bool
+	keys        keyTableWriter
 	err         error // sticks
 }
 
@@ -44,11 +48,15 @@ func (w *Writer) WriteFrame(ctx context.Context, f *codec.Frame) error {
 		return err
 	}
 	w.bodies, w.err = w.mux.Append(w.bodies[:0], f)
-	w.buf = w.buf[:0]
+	for i := range w.bodies {
+		if err := checkTag(&w.bodies[i]); err != nil {
+			return err
+		}
+	}
 	for i := range w.bodies {
 		b := &w.bodies[i]
-		if err := checkTag(b); err != nil {
-			return err
+		if b.Key && b.Type == TagVideo && w.file != nil {
+			w.keys.add(b.DTS, w.size+int64(len(w.buf)))
 		}
 		w.buf = appendTag(w.buf, b)
 	}
@@ -60,13 +68,29 @@ func (w *Writer) WriteFrame(ctx context.Context, f *codec.Frame) error {
 	}
 	w.last = max(w.last, f.DTS+codec.FrameDuration(f))
 	clear(w.bodies)
-	return w.write(w.buf)
+	if len(w.buf) < w.Buffer {
+		return nil
+	}
+	return w.Flush()
 }
 
-// Close completes the metadata with duration and size if w can seek, and closes
-// w if it is an io.Closer.
+// Flush writes what was collected.
+func (w *Writer) Flush() error {
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
+	}
+	err := w.write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// Close completes the metadata with duration, size and key frames if w can seek,
+// and closes w if it is an io.Closer.
 func (w *Writer) Close() error {
 	err := w.begin()
+	if err == nil {
+		err = w.Flush()
+	}
 	if err == nil && w.file != nil {
 		err = w.complete()
 	}
@@ -95,15 +119,19 @@ func (w *Writer) begin() error {
 	return w.write(w.header(0, 0))
 }
 
-// header returns what a file begins with. Its length does not depend on duration
-// and size.
+// header returns what a file begins with. Its length does not depend on duration,
+// size and key frames.
 func (w *Writer) header(duration time.Duration, size int64) []byte {
 	m := NewBodyMuxer(w.tracks, w.Form)
 	bodies := m.Config()
+	var keys amf.ECMAArray
+	if w.file != nil && m.video != nil {
+		keys = w.keys.properties()
+	}
 	bodies[0] = m.metadata(amf.ECMAArray{
 		{Name: "duration", Value: duration.Seconds()},
 		{Name: "filesize", Value: float64(size)},
-	})
+	}, keys)
 	b := appendFileHeader(nil, m.video != nil, m.audio != nil)
 	for i := range bodies {
 		b = appendTag(b, &bodies[i])

@@ -1,7 +1,7 @@
 // Package ts reads, writes and serves MPEG-2 Transport Streams (ISO/IEC 13818-1).
 //
-// A [Reader] finds the program and yields its frames, a [Writer] does the
-// reverse, [Open] pulls a live stream, [Listen] receives one by UDP, and a
+// A [Reader] finds the program and yields its frames, a [File] those of a file
+// from any time on, a [Writer] does the reverse, [Open] pulls a live stream, [Listen] receives one by UDP, and a
 // [Handler] shows the streams of any source.Handler over HTTP and WebSocket:
 //
 //	r := ts.NewReader(file)
@@ -19,7 +19,8 @@
 // are not looked at, scrambled streams yield nothing.
 //
 // The way of a frame, in: sync.go, packet.go, demuxer.go (psi.go), demuxer_stream.go
-// (pes.go), demuxer_video.go or demuxer_audio.go, order.go, reader.go; out:
+// (pes.go), demuxer_video.go or demuxer_audio.go, order.go, reader.go (file.go
+// and file_packets.go where a file is searched); out:
 // muxer.go, packetizer.go, feed.go, handler.go. carriage.go has the stream types of
 // both. Reader, Writer, Demuxer and Muxer start no goroutines.
 package ts

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -173,6 +174,51 @@ func TestWriterErrors(t *testing.T) {
 	require.NoError(t, w.Close())
 	require.ErrorIs(t, w.WriteFrame(t.Context(), f), io.ErrClosedPipe)
 }
+
+// A Writer with a buffer writes the same in larger pieces, and all of it.
+func TestWriterBuffer(t *testing.T) {
+	frames := shortStream.Take(time.Second)
+	for _, size := range []int{0, 1, 10_000, 1 << 20} {
+		out := &pieces{}
+		w := NewWriter(out, shortStream.Tracks())
+		w.Buffer = size
+		for _, f := range frames {
+			require.NoError(t, w.WriteFrame(t.Context(), f))
+		}
+		require.NoError(t, w.Flush())
+		require.NoError(t, w.Close())
+		require.NoError(t, w.Close())
+		require.Equal(t, 1, out.closed)
+		require.Equal(t, write(t, shortStream.Tracks(), frames), slices.Concat(out.all...))
+		if size <= 1 {
+			require.Len(t, out.all, len(frames))
+			continue
+		}
+		for _, b := range out.all[:len(out.all)-1] {
+			require.GreaterOrEqual(t, len(b), size)
+		}
+	}
+	out := &pieces{err: errors.New("broken")}
+	w := NewWriter(out, shortStream.Tracks())
+	w.Buffer = 1 << 20
+	require.NoError(t, w.WriteFrame(t.Context(), frames[0]))
+	require.ErrorIs(t, w.Close(), out.err)
+	require.Equal(t, 1, out.closed)
+}
+
+// pieces keeps what is written to it.
+type pieces struct {
+	all    [][]byte
+	closed int
+	err    error
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.all = append(p.all, bytes.Clone(b))
+	return len(b), p.err
+}
+
+func (p *pieces) Close() error { p.closed++; return nil }
 
 type brokenWriter struct{ err error }
 

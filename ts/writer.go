@@ -2,18 +2,24 @@ package ts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/mediakit-go/mediakit/codec"
 )
 
-// A Writer writes a file or a pipe. Each frame is one Write.
+// A Writer writes a file or a pipe.
 type Writer struct {
-	w   io.Writer
-	mux *Muxer
-	buf []byte
-	err error // sticks
+	// Buffer is how many bytes are collected before they are written; 0 makes each
+	// frame one Write.
+	Buffer int
+
+	w      io.Writer
+	mux    *Muxer
+	buf    []byte
+	closed bool
+	err    error // sticks
 }
 
 // NewWriter returns a Writer of a stream with these tracks. Those that cannot be
@@ -31,20 +37,37 @@ func (w *Writer) WriteFrame(ctx context.Context, f *codec.Frame) error {
 		return w.err
 	}
 	var err error
-	if w.buf, err = w.mux.Append(w.buf[:0], f); err != nil || len(w.buf) == 0 {
+	if w.buf, err = w.mux.Append(w.buf, f); err != nil || len(w.buf) < w.Buffer {
 		return err
+	}
+	return w.Flush()
+}
+
+// Flush writes what was collected.
+func (w *Writer) Flush() error {
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
 	}
 	if _, err := w.w.Write(w.buf); err != nil {
 		w.err = fmt.Errorf("ts: write: %w", err)
 	}
+	w.buf = w.buf[:0]
 	return w.err
 }
 
-// Close closes w if it is an io.Closer.
+// Close writes what was collected and closes w if it is an io.Closer. An error that
+// was told before is not told again.
 func (w *Writer) Close() error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
 	var err error
-	if c, ok := w.w.(io.Closer); ok && w.err == nil {
-		err = c.Close()
+	if w.err == nil {
+		err = w.Flush()
+	}
+	if c, ok := w.w.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
 	}
 	if w.err == nil {
 		w.err = fmt.Errorf("ts: %w", io.ErrClosedPipe)

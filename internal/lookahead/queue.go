@@ -76,6 +76,12 @@ func (q *Queue) Next(ctx context.Context) (*codec.Frame, error) {
 // Waiting returns the frames that come next.
 func (q *Queue) Waiting() []*codec.Frame { return q.Frames[q.next:] }
 
+// Restart forgets what was read and how the stream ended: Source goes on elsewhere.
+func (q *Queue) Restart() {
+	clear(q.Frames)
+	q.Frames, q.next, q.err = q.Frames[:0], 0, nil
+}
+
 // Close closes the source. A blocked Next returns source.ErrClosed if the source
 // is an io.Closer.
 func (q *Queue) Close() error {

@@ -1,0 +1,268 @@
+package ts
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
+	"github.com/mediakit-go/mediakit/internal/testmedia"
+)
+
+func openFile(r io.ReaderAt, size int64) (containertest.File, error) { return NewFile(r, size) }
+
+func requireSame(t *testing.T, want, got []*codec.Frame) {
+	t.Helper()
+	requireSameFrames(t, want, got, -want[0].DTS)
+}
+
+func TestFile(t *testing.T) {
+	eachStream(t, func(t *testing.T, s testmedia.Stream) {
+		s.GOP = 700 * time.Millisecond
+		want := s.Take(8 * time.Second)
+		containertest.TestFile(t, openFile, write(t, s.Tracks(), want), want, requireSame)
+	})
+}
+
+func TestFileEnds(t *testing.T) {
+	b, _ := film(t, testmedia.Stream{Video: codec.H264})
+	containertest.TestFileEnds(t, openFile, b)
+}
+
+// film returns a file that is large enough to be halved.
+func film(t testing.TB, s testmedia.Stream) ([]byte, []*codec.Frame) {
+	if s.Bitrate == 0 {
+		s.Bitrate = 500_000
+	}
+	frames := s.Take(30 * time.Second)
+	return write(t, s.Tracks(), frames), frames
+}
+
+func TestFileLarge(t *testing.T) {
+	for _, s := range []testmedia.Stream{
+		{Video: codec.H264, Audio: codec.AAC, BFrames: 2},
+		{Video: codec.H265, Audio: codec.AAC, Change: 3},
+		{Video: codec.H264, GOP: 20 * time.Second, Bitrate: 500_000},
+		{Audio: codec.MP3},
+	} {
+		t.Run(containertest.Name(s), func(t *testing.T) {
+			b, want := film(t, s)
+			containertest.TestFile(t, openFile, b, want, requireSame)
+		})
+	}
+}
+
+// Packets with times before them, or error correction behind them.
+func TestFileStrides(t *testing.T) {
+	b, want := film(t, testmedia.Stream{Video: codec.H264, Audio: codec.AAC})
+	for _, c := range [][2]int{{4, 0}, {0, 16}} {
+		var file []byte
+		packetsIn(b, func(_ int, p []byte) {
+			file = append(file, make([]byte, c[0])...)
+			file = append(file, p...)
+			file = append(file, make([]byte, c[1])...)
+		})
+		containertest.TestFile(t, openFile, file, want, requireSame)
+	}
+}
+
+// Encoders that do not say where key frames are, and those that say it of all.
+func TestFileRandomAccessIndicator(t *testing.T) {
+	for _, set := range []bool{false, true} {
+		for _, c := range []codec.Codec{codec.H264, codec.H265} {
+			b, want := film(t, testmedia.Stream{Video: c, Audio: codec.AAC})
+			packetsIn(b, func(_ int, p []byte) {
+				if p[3]&0x20 == 0 || p[4] == 0 {
+					return
+				}
+				if p[5] &^= flagRandomAccess; set {
+					p[5] |= flagRandomAccess
+				}
+			})
+			containertest.TestFile(t, openFile, b, want, requireSame)
+		}
+	}
+}
+
+// Damage costs what is damaged. What is asked for is found around it.
+func TestFileDamage(t *testing.T) {
+	b, _ := film(t, testmedia.Stream{Video: codec.H264, Audio: codec.AAC})
+	third := len(b) / 3
+	damaged := slices.Concat(b[:third], make([]byte, 1_000_003), b[third+200_000:])
+	f, err := NewFile(bytes.NewReader(damaged), int64(len(damaged)))
+	require.NoError(t, err)
+	all, err := containertest.ReadAll(f)
+	require.Equal(t, io.EOF, err)
+	for at := time.Duration(0); at < f.Duration(); at += 1500 * time.Millisecond {
+		containertest.RequireLanding(t, f, all, at)
+	}
+}
+
+// Files that were joined are one timeline, whatever their times are.
+func TestFileJoined(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, GOP: time.Second, Bitrate: 200_000}
+	one := write(t, s.Tracks(), s.Take(20*time.Second))
+	for name, b := range map[string][]byte{
+		"the same again": slices.Concat(one, one, one),
+		"much later":     slices.Concat(one, later(t, s, time.Hour), one),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+			require.NoError(t, err)
+			require.InDelta(t, time.Minute, f.Duration(), float64(200*time.Millisecond))
+			times, err := f.KeyTimes(t.Context())
+			require.NoError(t, err)
+			require.Len(t, times, 3*20)
+			for i, want := range times {
+				require.InDelta(t, time.Duration(i)*time.Second, want, float64(200*time.Millisecond))
+				landed, err := f.Seek(t.Context(), want)
+				require.NoError(t, err)
+				require.Equal(t, want, landed)
+				fr, err := f.ReadFrame(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, want, fr.DTS)
+			}
+			_, err = f.Seek(t.Context(), 19*time.Second)
+			require.NoError(t, err)
+			rest, err := containertest.ReadAll(f)
+			require.Equal(t, io.EOF, err)
+			containertest.RequireOrder(t, rest)
+			require.InDelta(t, time.Minute, rest[len(rest)-1].DTS, float64(300*time.Millisecond))
+		})
+	}
+}
+
+// later returns s as a file whose times begin at start.
+func later(t *testing.T, s testmedia.Stream, start time.Duration) []byte {
+	var frames []*codec.Frame
+	for _, f := range s.Take(20 * time.Second) {
+		moved := *f
+		moved.DTS += start
+		moved.PTS += start
+		frames = append(frames, &moved)
+	}
+	return write(t, s.Tracks(), frames)
+}
+
+// The clock has 33 bits and wraps.
+func TestFileWrap(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 400_000}
+	b := later(t, s, codec.FromTicks(1<<33, clockRate)-5*time.Second)
+	f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+	require.NoError(t, err)
+	require.InDelta(t, 20*time.Second, f.Duration(), float64(200*time.Millisecond))
+	all, err := containertest.ReadAll(f)
+	require.Equal(t, io.EOF, err)
+	require.Zero(t, all[0].DTS)
+	for at := time.Duration(0); at < f.Duration(); at += 1500 * time.Millisecond {
+		containertest.RequireLanding(t, f, all, at)
+	}
+}
+
+func TestFileCutAtEveryLength(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 50_000}
+	whole := write(t, s.Tracks(), s.Take(200*time.Millisecond))
+	for n := range len(whole) {
+		f, err := NewFile(bytes.NewReader(whole[:n]), int64(n))
+		if err != nil {
+			require.ErrorIs(t, err, ErrInvalid, n)
+			continue
+		}
+		_, err = containertest.ReadAll(f)
+		require.Equal(t, io.EOF, err)
+		_, err = f.Seek(t.Context(), f.Duration())
+		require.NoError(t, err)
+	}
+}
+
+// What is asked for is found by reading little.
+func TestFileReadsLittle(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 4_000_000}
+	b := write(t, s.Tracks(), s.Take(2*time.Minute))
+	in := &countingAt{ReaderAt: bytes.NewReader(b)}
+	f, err := NewFile(in, int64(len(b)))
+	require.NoError(t, err)
+	require.Less(t, in.n, 4<<20, "to open it")
+	in.n = 0
+	_, err = f.Seek(t.Context(), 77*time.Second)
+	require.NoError(t, err)
+	require.Less(t, in.n, 3<<20, "of %d", len(b))
+}
+
+type countingAt struct {
+	io.ReaderAt
+	n int
+}
+
+func (c *countingAt) ReadAt(b []byte, at int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(b, at)
+	c.n += n
+	return n, err
+}
+
+// FuzzFile opens, reads and searches anything.
+func FuzzFile(f *testing.F) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, GOP: 100 * time.Millisecond, Bitrate: 20_000}
+	b := write(f, s.Tracks(), s.Take(300*time.Millisecond))
+	f.Add(b, int64(150*time.Millisecond))
+	f.Add(slices.Concat(b, b), int64(150*time.Millisecond))
+	f.Add(slices.Concat(b, b[1000:]), int64(0))
+	f.Fuzz(func(t *testing.T, b []byte, at int64) {
+		file, err := NewFile(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			require.ErrorIs(t, err, ErrInvalid)
+			return
+		}
+		frames, err := containertest.ReadAll(file)
+		require.Equal(t, io.EOF, err)
+		containertest.RequireOrder(t, frames)
+		times, err := file.KeyTimes(t.Context())
+		require.NoError(t, err)
+		for _, at := range append(times[:min(len(times), 10)], time.Duration(at)) {
+			landed, err := file.Seek(t.Context(), at)
+			require.NoError(t, err)
+			if fr, err := file.ReadFrame(t.Context()); err == nil {
+				require.Equal(t, landed, fr.DTS)
+			}
+		}
+	})
+}
+
+// What comes first in a PES packet tells whether it may be a key frame.
+func TestFileMayBeKey(t *testing.T) {
+	start := func(b ...byte) []byte { return append([]byte{0, 0, 1}, b...) }
+	for _, c := range []struct {
+		name   string
+		codec  codec.Codec
+		b      []byte
+		random bool // as the packet says
+		want   bool
+	}{
+		{"H.264 IDR", codec.H264, slices.Concat(start(9, 0xf0), start(0x65)), false, true},
+		{"H.264 SPS", codec.H264, start(0x67), false, true},
+		{"H.264 slice", codec.H264, slices.Concat(start(9, 0xf0), start(0x41)), true, false},
+		{"H.264 recovery point", codec.H264, slices.Concat(start(6, 6, 1), start(0x41)), true, true},
+		{"H.264 SEI", codec.H264, slices.Concat(start(6, 5, 1), start(0x41)), false, false},
+		{"H.264 unknown", codec.H264, start(6, 5, 1), true, true},
+		{"H.265 IDR", codec.H265, start(19<<1, 1), false, true},
+		{"H.265 VPS", codec.H265, start(32<<1, 1), false, true},
+		{"H.265 slice", codec.H265, slices.Concat(start(35<<1, 1), start(1<<1, 1)), true, false},
+		{"H.265 recovery point", codec.H265, slices.Concat(start(39<<1, 1), start(1<<1, 1)), true, true},
+		{"MPEG-2 sequence", codec.MPEG2Video, start(0xb3), false, true},
+		{"MPEG-2 picture", codec.MPEG2Video, start(0), true, false},
+		{"MPEG-2 group", codec.MPEG2Video, start(0xb8), true, true},
+		{"audio", codec.AAC, []byte{0xff}, false, true},
+		{"cut", codec.H264, start(), false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &File{}
+			f.sought.codec = c.codec
+			require.Equal(t, c.want, f.mayBeKey(c.random, c.b))
+		})
+	}
+}
