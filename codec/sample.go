@@ -1,6 +1,9 @@
 package codec
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // ParseSample turns an H.264 or H.265 access unit whose NAL units are prefixed
 // by their lengths in lengthSize bytes (1, 2 or 4), as RTMP, FLV and MP4
@@ -51,14 +54,24 @@ func ParseSample(t *Track, data []byte, lengthSize int) (t2 *Track, out []byte, 
 // as they do. out is always a new slice.
 func ParseAnnexB(t *Track, au []byte) (t2 *Track, out []byte, key bool, err error) {
 	u := accessUnit{codec: t.Codec}
+	nalus := make([][]byte, 0, 8) // to look for start codes is most of the work
 	for nalu := range SplitAnnexB(au) {
 		u.add(nalu)
+		if u.units <= maxKept {
+			nalus = append(nalus, nalu)
+		}
 	}
 	if u.units == 0 && len(au) > 0 {
 		return t, nil, false, invalid("no NAL unit in %d bytes of Annex B", len(au))
 	}
-	return u.convert(t, SplitAnnexB(au))
+	if u.units > maxKept {
+		return u.convert(t, SplitAnnexB(au))
+	}
+	return u.convert(t, slices.Values(nalus))
 }
+
+// maxKept is how many NAL units of an access unit are remembered while it is parsed.
+const maxKept = 64
 
 // ParseNALUs does what [ParseSample] does for an access unit that comes as
 // separate NAL units, as from RTP.

@@ -40,16 +40,23 @@ func (t *Track) NeedsConfig() bool {
 	return false
 }
 
-// Ready reports whether the track can be announced to viewers: it needs no
-// Config, or has one with every kind of parameter set.
+// Ready reports whether the track can be announced to viewers: it has what those
+// need to know of it before its first frame. That is a Config with every kind of
+// parameter set where decoding needs one; AV1 and AC-3, whose frames tell
+// decoders all, need theirs in containers, and MPEG audio its sample rate.
 func (t *Track) Ready() bool {
-	switch {
-	case !t.NeedsConfig():
+	if t.Wire != "" {
 		return true
-	case t.Codec == AAC:
-		return len(t.Config) > 0
 	}
-	return t.hasSets()
+	switch t.Codec {
+	case H264, H265:
+		return t.hasSets()
+	case AAC, AV1, AC3:
+		return len(t.Config) > 0
+	case MP3, MP2:
+		return t.SampleRate > 0
+	}
+	return true
 }
 
 // String returns a line for people, such as "video H264 1280x720".

@@ -60,7 +60,7 @@ func (c *clock) stamp(f *codec.Frame, now time.Time) (dts, pts time.Duration) {
 			dts = max(dts, c.start)
 		}
 	default:
-		dts = c.relative(t, f.DTS, first)
+		dts = c.relative(t, f, first)
 	}
 	if !first && dts < t.out {
 		dts = t.out
@@ -82,8 +82,10 @@ func (c *clock) stamp(f *codec.Frame, now time.Time) (dts, pts time.Duration) {
 	return dts, dts + reorder
 }
 
-// relative returns the stream's time for the input time in, closing up jumps.
-func (c *clock) relative(t *trackClock, in time.Duration, first bool) time.Duration {
+// relative returns the stream's time for the input time of f, closing up jumps. A
+// declared one begins after the last picture shown.
+func (c *clock) relative(t *trackClock, f *codec.Frame, first bool) time.Duration {
+	in := f.DTS
 	if first {
 		t.offset = c.start - in
 		if o := c.nearest(t, in); o != nil {
@@ -111,6 +113,9 @@ func (c *clock) relative(t *trackClock, in time.Duration, first bool) time.Durat
 	c.repairs++
 	t.previous, t.jumped = t.offset, true
 	t.offset = t.out + t.step - in
+	if f.Has(codec.FlagDiscont) {
+		t.offset = max(t.offset, c.next()-in)
+	}
 	if o := c.nearest(t, in); o != nil && o.jumped {
 		t.offset = o.offset // the other track has jumped to the same place
 	}

@@ -15,8 +15,8 @@ import (
 
 var clockTracks = map[byte]*codec.Track{'v': video, 'a': audio, 's': sound}
 
-// clockCases have input and output times in ms: "v40 a31" are a video frame at
-// 40 ms and an audio frame at 31.
+// clockCases have input and output times in ms: "v40 a31!" are a video frame at
+// 40 ms and an audio frame at 31 that is a discontinuity. All are shown 80 ms later.
 var clockCases = []struct {
 	name    string
 	mode    TimeMode
@@ -43,6 +43,9 @@ var clockCases = []struct {
 	{name: "both tracks jump, back", in: "v3600000 a3600010 v3600040 a3600031 v0 a11 v40", out: "v0 a10 v40 a31 v80 a91 v120", repairs: 2},
 	{name: "only audio jumps", in: "v0 a0 v40 a21 a3600000 v80 a3600021 v120", out: "v0 a0 v40 a21 a42 v80 a63 v120", repairs: 1},
 	{name: "tracks with clocks of their own", in: "v0 a3600000 v40 a3600021 v80", out: "v0 a0 v40 a21 v80"},
+	{name: "a declared jump: behind the last picture", in: "v0 a10 v40 a31 v3600000! a3600011 v3600040", out: "v0 a10 v40 a31 v140 a151 v180", repairs: 2},
+	{name: "a declared jump of audio that is ahead", in: "v0 a0 v40 a200 v3600000! a3600011", out: "v0 a0 v40 a200 v300 a311", repairs: 2},
+	{name: "a declared step is none", in: "v0 v40 v2040!", out: "v0 v40 v2040"},
 	{name: "a late track", in: "v1000 v1040 v1080 a1070 a1091", out: "v0 v40 v80 a70 a91"},
 	{name: "a late track with a clock of its own", in: "v0 v40 v80 a90000 a90021", out: "v0 v40 v80 a80 a101"},
 	{name: "a publisher that came back", start: 10 * time.Second, in: "v0 a10 v40 a31", out: "v10000 a10010 v10040 a10031"},
@@ -65,11 +68,16 @@ func TestClock(t *testing.T) {
 			now := time.Now()
 			var out []string
 			for i, s := range strings.Fields(c.in) {
+				number, discont := strings.CutSuffix(s[1:], "!")
 				var at int64
-				_, err := fmt.Sscan(s[1:], &at)
+				_, err := fmt.Sscan(number, &at)
 				require.NoError(t, err)
 				in := time.Duration(at) * ms
-				dts, pts := clock.stamp(&codec.Frame{Track: clockTracks[s[0]], DTS: in, PTS: in + 80*ms}, now.Add(time.Duration(i)*ms))
+				f := &codec.Frame{Track: clockTracks[s[0]], DTS: in, PTS: in + 80*ms}
+				if discont {
+					f.Flags = codec.FlagDiscont
+				}
+				dts, pts := clock.stamp(f, now.Add(time.Duration(i)*ms))
 				require.Equal(t, 80*ms, pts-dts)
 				out = append(out, fmt.Sprintf("%c%d", s[0], dts/ms))
 			}

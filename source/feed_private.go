@@ -28,9 +28,9 @@ func privateFeed(ctx context.Context, r Reader, sub *Subscription, format Format
 		f.seeVideo(t)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f.pump = &pump{feed: f, r: r, seeks: sub == nil, ctx: ctx}
+	f.pump = &pump{feed: f, r: r, place: &place{}, seeks: sub == nil, ctx: ctx}
 	f.pump.resume()
-	c := &Cursor{feed: f, r: r, sub: sub, place: &place{}, header: mux.Header(), cancel: cancel, pumped: make(chan struct{})}
+	c := &Cursor{feed: f, r: r, sub: sub, place: f.pump.place, header: mux.Header(), cancel: cancel, pumped: make(chan struct{})}
 	c.place.enter(0, true, 0, ViewerOptions{Slow: SlowBlock})
 	c.block, _ = f.ring.block(0, feedAhead)
 	go func() {
@@ -43,18 +43,24 @@ func privateFeed(ctx context.Context, r Reader, sub *Subscription, format Format
 	return c, nil
 }
 
+// longestJoint is the step in time above which a frame does not follow the one
+// before it, but was gone to.
+const longestJoint = 500 * time.Millisecond
+
 // A pump fills a private feed.
 type pump struct {
 	feed  *Feed
 	r     Reader
+	place *place          // the Cursor's; guarded by the feed's ring
 	seeks bool            // a frame with FlagDiscont may be one that somebody went to
 	ctx   context.Context // ends with the Cursor
 
 	gate    sync.Mutex         // held by who seeks, who comes before the next frame
 	stopMu  sync.Mutex         // guards stop
 	stop    context.CancelFunc // ends waiting for a frame
-	frame   sync.Mutex         // held from the reading of a frame until it is muxed, and while seeking; guards reading, over
+	frame   sync.Mutex         // held from the reading of a frame until it is muxed, and while seeking; guards what follows
 	reading context.Context    // that frames are read with
+	last    time.Duration      // DTS of the newest frame
 	over    bool               // there will be no frame any more
 }
 
@@ -90,8 +96,10 @@ func (p *pump) next() error {
 		return err
 	}
 	f := p.feed
-	if p.seeks && fr.Has(codec.FlagKey|codec.FlagDiscont) {
-		f.flush.Store(f.ring.head.Load())
+	step := fr.DTS - p.last
+	p.last = fr.DTS
+	if p.seeks && fr.Has(codec.FlagKey|codec.FlagDiscont) && (step < 0 || step > longestJoint) {
+		p.drop()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,9 +123,27 @@ func (p *pump) seek(ctx context.Context, s Seeker, t time.Duration) (time.Durati
 	}
 	t, err := s.Seek(ctx, t)
 	if err == nil {
-		p.feed.flush.Store(p.feed.ring.head.Load())
+		p.drop()
 	}
 	return t, err
+}
+
+// drop makes what the viewer has not had be forgotten. p.frame is held.
+func (p *pump) drop() {
+	f := p.feed
+	var unsent []Packet
+	f.ring.mu.Lock()
+	head := f.ring.head.Load()
+	for pos := max(p.place.pos, f.ring.tail, f.flush.Load()); pos < head; pos++ {
+		unsent = append(unsent, f.ring.at(pos).item.Packet)
+	}
+	f.flush.Store(head)
+	f.ring.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m, ok := f.mux.(Rewinder); ok && len(unsent) > 0 {
+		m.Rewind(unsent)
+	}
 }
 
 // interrupt ends waiting for a frame.

@@ -43,6 +43,13 @@ type FilmMuxer interface {
 	PlayFilm(length time.Duration)
 }
 
+// A Rewinder is a Muxer that numbers what it makes.
+type Rewinder interface {
+	// Rewind takes packets back that were made and are sent to nobody, as somebody
+	// has gone elsewhere: all from the first of unsent on.
+	Rewind(unsent []Packet)
+}
+
 // A Packet is the wire form of (a part of) one frame. It is immutable.
 type Packet struct {
 	Track  int

@@ -41,6 +41,7 @@ type pacer struct {
 	r       Reader
 
 	mu      sync.Mutex // guards what follows
+	tracks  []*codec.Track // when they were looked at last
 	next    *codec.Frame
 	began   bool          // there was a frame
 	at      time.Time     // when it was origin in the stream's time
@@ -56,7 +57,20 @@ type seekingPacer struct {
 	seeker Seeker
 }
 
-func (p *pacer) Tracks() []*codec.Track { return p.r.Tracks() }
+// Tracks implements Reader. While a frame is read they are those from before.
+func (p *pacer) Tracks() []*codec.Track {
+	if p.reading.TryLock() {
+		defer p.reading.Unlock()
+		tracks := p.r.Tracks()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.tracks = tracks
+		return tracks
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracks
+}
 
 // Unwrap returns the Reader that is paced.
 func (p *pacer) Unwrap() Reader { return p.r }

@@ -94,6 +94,10 @@ func (p *Packetizer) Append(dst []byte, f *codec.Frame) ([]byte, error) {
 // Sequence returns the sequence number of the next packet.
 func (p *Packetizer) Sequence() uint16 { return p.w.sequence }
 
+// SetSequence sets the sequence number of the next packet, for those that were
+// made and not sent.
+func (p *Packetizer) SetSequence(n uint16) { p.w.sequence = n }
+
 // Timestamp returns a time of the stream as packets have it.
 func (p *Packetizer) Timestamp(t time.Duration) uint32 {
 	return p.w.base + uint32(codec.Ticks(t, p.w.clockRate))
