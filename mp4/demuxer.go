@@ -359,7 +359,7 @@ func (s *inSample) frame() (*codec.Frame, error) {
 		return nil, nil
 	}
 	f := &codec.Frame{Track: track, DTS: s.dts, PTS: s.dts, Data: data}
-	if s.composed != 0 {
+	if s.composed != 0 || t.early != 0 {
 		f.PTS = codec.FromTicks(s.time+int64(s.composed)+t.offset, int(t.scale))
 	}
 	if key {

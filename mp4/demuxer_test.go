@@ -433,10 +433,10 @@ func TestDemuxerEdits(t *testing.T) {
 		want    time.Duration
 	}{
 		{"from a sample on", 0, []uint32{1, 0, 4800, 1 << 16}, -100 * time.Millisecond},
-		{"delayed", 0, []uint32{2, 500, 0xffffffff, 1 << 16, 0, 0, 1 << 16}, 500 * time.Millisecond},
-		{"both", 0, []uint32{2, 500, 0xffffffff, 1 << 16, 0, 4800, 1 << 16}, 400 * time.Millisecond},
-		{"64 bits", 1, []uint32{2, 0, 500, 0xffffffff, 0xffffffff, 1 << 16, 0, 0, 0, 4800, 1 << 16}, 400 * time.Millisecond},
-		{"the second is not looked at", 0, []uint32{2, 100, 4800, 1 << 16, 100, 96000, 1 << 16}, -100 * time.Millisecond},
+		{"delayed", 0, []uint32{2, 45000, 0xffffffff, 1 << 16, 0, 0, 1 << 16}, 500 * time.Millisecond},
+		{"both", 0, []uint32{2, 45000, 0xffffffff, 1 << 16, 0, 4800, 1 << 16}, 400 * time.Millisecond},
+		{"64 bits", 1, []uint32{2, 0, 45000, 0xffffffff, 0xffffffff, 1 << 16, 0, 0, 0, 4800, 1 << 16}, 400 * time.Millisecond},
+		{"the second is not looked at", 0, []uint32{2, 9000, 4800, 1 << 16, 9000, 96000, 1 << 16}, -100 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			init := withEdits(c.version, func(b []byte) []byte { return appendUint32s(b, c.entries...) })(t)

@@ -70,14 +70,16 @@ func cutDescriptor(b []byte) (tag byte, content, rest []byte, err error) {
 // parseESDS reads the content of an esds box behind version and flags: the object
 // type indication and what configures the decoder, which aliases b.
 func parseESDS(b []byte) (object byte, config []byte, err error) {
-	tag, es, _, err := cutDescriptor(b)
+	tag, es, rest, err := cutDescriptor(b)
 	if err != nil {
 		return 0, nil, err
 	}
 	if tag != tagES {
 		return 0, nil, invalid("esds: tag %d", tag)
 	}
-	r := fields{b: es} // ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5)
+	// ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5). It is all that is in the box; some
+	// writers tell a length that is too short.
+	r := fields{b: b[len(b)-len(rest)-len(es):]}
 	r.skip(2)
 	const dependsOn, hasURL, hasOCR = 0x80, 0x40, 0x20
 	flags := r.u8()

@@ -68,7 +68,7 @@ func (m *Muxer) fragmentLen() (moof, all int) {
 		}
 		moof += boxHeader + tfhdLen + tfdtLen + trunLen + runLen*len(t.ready)
 		for _, s := range t.ready {
-			all += len(t.setsOf(s.frame)) + len(s.frame.Data)
+			all += t.sizeOf(s)
 		}
 	}
 	return moof, all + moof + boxHeader
@@ -81,6 +81,20 @@ func (m *Muxer) AppendFragment(dst []byte) []byte {
 	if m.ready == 0 {
 		return dst
 	}
+	dst, _ = m.appendHead(dst)
+	for _, t := range m.tracks {
+		for _, s := range t.ready {
+			dst = append(dst, t.setsOf(s.frame)...)
+			dst = append(dst, s.frame.Data...)
+		}
+	}
+	m.forget()
+	return dst
+}
+
+// appendHead appends what a fragment begins with: its moof box and the header of
+// mdat. all is how long the fragment is.
+func (m *Muxer) appendHead(dst []byte) (b []byte, all int) {
 	moof, all := m.fragmentLen()
 	m.number++
 	dst = appendHeader(dst, moof, "moof")
@@ -91,22 +105,32 @@ func (m *Muxer) AppendFragment(dst []byte) []byte {
 		if len(t.ready) > 0 {
 			dst = m.appendTraf(dst, uint32(i+1), t, offset)
 			for _, s := range t.ready {
-				offset += len(t.setsOf(s.frame)) + len(s.frame.Data)
+				offset += t.sizeOf(s)
 			}
 		}
 	}
-	dst = appendHeader(dst, all-moof, "mdat")
+	return appendHeader(dst, all-moof, "mdat"), all
+}
+
+// forget lets go of the frames that are ready, after a fragment of them was made.
+func (m *Muxer) forget() {
 	for _, t := range m.tracks {
 		for _, s := range t.ready {
-			dst = append(dst, t.setsOf(s.frame)...)
-			dst = append(dst, s.frame.Data...)
 			m.bytes -= int64(len(s.frame.Data))
 		}
-		clear(t.ready) // let go of the frames
+		clear(t.ready)
 		t.ready = t.ready[:0]
 	}
 	m.ready = 0
-	return dst
+}
+
+// sizeOf returns how many bytes s has.
+func (t *muxTrack) sizeOf(s sample) int { return len(t.setsOf(s.frame)) + len(s.frame.Data) }
+
+// composedOf returns the presentation minus the decode time of s, in ticks.
+func (m *Muxer) composedOf(t *muxTrack, s sample) int32 {
+	composed := codec.Ticks(s.frame.PTS+m.shift, t.scale) - s.dts
+	return int32(min(max(composed, math.MinInt32), math.MaxInt32))
 }
 
 // appendHeader appends the header of a box of n bytes.
@@ -129,10 +153,7 @@ func (m *Muxer) appendTraf(b []byte, id uint32, t *muxTrack, offset int) []byte 
 	b = appendUint32s(b, 1<<24|trunOffset|trunDuration|trunSize|trunFlags|trunComposed,
 		uint32(len(t.ready)), uint32(offset))
 	for _, s := range t.ready {
-		composed := codec.Ticks(s.frame.PTS+m.shift, t.scale) - s.dts
-		composed = min(max(composed, math.MinInt32), math.MaxInt32)
-		size := len(t.setsOf(s.frame)) + len(s.frame.Data)
-		b = appendUint32s(b, s.duration, uint32(size), sampleFlags(s.frame), uint32(int32(composed)))
+		b = appendUint32s(b, s.duration, uint32(t.sizeOf(s)), sampleFlags(s.frame), uint32(m.composedOf(t, s)))
 	}
 	return b
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"time"
-
-	"github.com/mediakit-go/mediakit/codec"
 )
 
 const (
@@ -33,6 +31,8 @@ type fragment struct {
 	end     int64 // and behind it
 	data    int64 // where the data of the next run begin, unless it tells
 	count   int   // samples, those of other tracks included
+	file    int64 // size of the file that positions are in; 0: a stream
+	untimed bool  // a track's first decode time is missing
 	samples []inSample
 }
 
@@ -75,7 +75,7 @@ type run struct {
 // parseTraf reads the content of a traf box (ISO/IEC 14496-12, 8.8.6).
 func (f *fragment) parseTraf(b []byte) error {
 	var r run
-	var begun bool
+	var begun, timed bool
 	err := eachBox(b, func(x box) (err error) {
 		switch x.kind {
 		case typeOf("tfhd"):
@@ -91,7 +91,7 @@ func (f *fragment) parseTraf(b []byte) error {
 			if at > maxPosition {
 				return invalid("decode time %d", at)
 			}
-			r.next = int64(at)
+			r.next, timed = int64(at), true
 		case typeOf("trun"):
 			if !begun {
 				return invalid("trun without tfhd")
@@ -103,6 +103,7 @@ func (f *fragment) parseTraf(b []byte) error {
 	if err != nil || r.track == nil {
 		return err
 	}
+	f.untimed = f.untimed || !timed
 	if r.next > maxPosition {
 		return invalid("decode time %d", r.next)
 	}
@@ -129,7 +130,7 @@ func (f *fragment) parseTfhd(b []byte) (r run, err error) {
 		// joined, or a segment behind its initialization, is not: what does not
 		// lead to the data that follow is the moof, as in most files.
 		r.base = f.start
-		if at := in.u64(); at >= uint64(f.end) && at <= uint64(f.end)+bigHeader {
+		if at := in.u64(); at >= uint64(f.end) && (at <= uint64(f.end)+bigHeader || at < uint64(f.file)) {
 			r.base = int64(at)
 		}
 	}
@@ -174,11 +175,15 @@ func (f *fragment) parseTrun(b []byte, r *run) error {
 	if in.over || uint64(count)*uint64(entry) > uint64(len(in.b)) {
 		return short("trun")
 	}
-	if f.count += int(min(count, maxSamples+1)); f.count > maxSamples {
-		return invalid("more than %d samples in a fragment", maxSamples)
+	most := maxSamples
+	if f.file > 0 {
+		most = maxFileSamples
+	}
+	if f.count += int(min(int64(count), int64(most)+1)); f.count > most {
+		return invalid("more than %d samples in a fragment", most)
 	}
 	keep := r.track != nil && r.track.track != nil
-	if keep {
+	if keep && (f.file == 0 || entry > 0) { // else there may be fewer in the file
 		f.samples = slices.Grow(f.samples, int(count))
 	}
 	for i := range count {
@@ -198,11 +203,11 @@ func (f *fragment) parseTrun(b []byte, r *run) error {
 		if flags&trunComposed != 0 {
 			composed = int32(in.u32()) // negative in version 0, too, as some write it
 		}
-		if keep && d.size > 0 {
-			if d.size > maxSample {
+		if keep && d.size > 0 && (f.file == 0 || at <= f.file) {
+			if d.size > maxSample && f.file == 0 || d.size > maxFileSample {
 				return invalid("sample of %d bytes", d.size)
 			}
-			dts := codec.FromTicks(r.next+r.track.offset, int(r.track.scale))
+			dts := r.track.dts(r.next)
 			if dts > maxTime || dts < -maxTime {
 				return invalid("decode time %v", dts)
 			}

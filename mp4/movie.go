@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/source"
@@ -28,9 +29,24 @@ type inTrack struct {
 	entry  entry        // as the movie box has it
 	scale  uint32       // Hz
 	offset int64        // ticks added to all times, by the edit list
+	early  int64        // ticks by which decoding is moved before the times that are told
 	trex   defaults
 	next   int64 // decode time of the sample behind the last one, in ticks
 	seen   bool  // there was a frame
+}
+
+// dts returns the time of a decode time in ticks.
+func (t *inTrack) dts(ticks int64) time.Duration {
+	return codec.FromTicks(ticks+t.offset-t.early, int(t.scale))
+}
+
+// ticks returns the first decode time in ticks that is not before a time.
+func (t *inTrack) ticks(dts time.Duration) int64 {
+	n := codec.Ticks(dts, int(t.scale)) + t.early - t.offset
+	if t.dts(n) < dts {
+		n++
+	}
+	return n
 }
 
 // defaults are what samples have that do not tell.

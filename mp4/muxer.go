@@ -25,6 +25,7 @@ type Muxer struct {
 	number uint32      // of fragments made
 	shift  time.Duration
 	begun  bool
+	rebase bool // the first frame is at 0
 }
 
 // A muxTrack is a track that is written.
@@ -165,7 +166,10 @@ func (m *Muxer) add(t *muxTrack, f *codec.Frame) error {
 	}
 	m.bytes += int64(len(f.Data))
 	if !m.begun {
-		m.begun, m.shift = true, max(-f.DTS, 0)
+		m.begun, m.shift = true, -f.DTS
+		if !m.rebase {
+			m.shift = max(m.shift, 0)
+		}
 	}
 	if t.held != nil {
 		m.complete(t, m.ticks(t, f.DTS)-m.ticks(t, t.held.DTS))
