@@ -86,7 +86,11 @@ func (c *Client) openBody(ctx context.Context, b *livehttp.Body, u *url.URL) (so
 		_ = b.Close()
 		return nil, nil
 	}
-	return begun(ctx, newReader(is, body))
+	r, err := newReader(is, body)
+	if err != nil {
+		return nil, err
+	}
+	return begun(ctx, r)
 }
 
 // begun waits until r knows its tracks.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/source"
@@ -114,7 +115,7 @@ func TestOpenCutTS(t *testing.T) {
 // A stream without anything in it is opened, and ends.
 func TestBegunEmpty(t *testing.T) {
 	b := []byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00")
-	r, err := begun(t.Context(), newReader(formatFLV, bytes.NewReader(b)))
+	r, err := begun(t.Context(), flv.NewReader(bytes.NewReader(b)))
 	require.NoError(t, err)
 	for range source.Frames(t.Context(), r) {
 		t.Fatal("a frame")

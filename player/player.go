@@ -14,22 +14,29 @@
 //	http://  https://                      FLV, MPEG-TS, fragmented MP4 or HLS
 //	ws://  wss://                          FLV, MPEG-TS or fragmented MP4
 //	udp://  rtp://                         MPEG-TS by UDP, see ts.Listener
-//	file:///path/to/a.flv  path/to/a.flv   an FLV, MPEG-TS or fragmented MP4 file
+//	file:///path/to/a.mp4  path/to/a.mp4   an MP4, FLV or MPEG-TS file
+//	path/to/folder  a.mp4;b.mp4            films one after the other
 //
-// What a URL answers with is looked at, whatever its name is: only .m3u8 is taken
-// for HLS at once. A film in a plain MP4 file, say, is refused by its name. Any
-// program that takes URLs from strangers should look at their scheme first: a
-// file is opened by whoever runs the program, and an HLS playlist can name any
-// http URL.
+// What a URL answers with, and what a file is, is looked at, whatever its name: only
+// .m3u8 is taken for HLS at once. MP4 that is not fragmented is read from files only.
+// Any program that takes URLs from strangers should look at their scheme first: a
+// file is opened by whoever runs the program, and an HLS playlist can name any http
+// URL.
+//
+// A file is a source.Seeker, and with Paced a source.Pauser and Speeder; pipes are
+// read as they come. [OpenFiles] makes one timeline of several files, [Loop] begins
+// again at the end. A [VOD] plays the files of a folder to the viewers of servers,
+// each on a timeline of its own, and [Proxies] pull URLs into a hub.
 //
 // RTSP has several ways for the media: Transport says which. By default UDP is
 // tried, and TCP where nothing comes by UDP.
 //
 // [Download] fetches a file, and goes on where an earlier attempt was cut.
 //
-// Only streams by HLS have goroutines, which their Close waits for. Reading:
-// player.go (a scheme's client), http.go (HTTP and WebSocket), file.go (files),
-// sniff.go (what it is), download.go.
+// Streams by HLS have goroutines, which their Close waits for, as a VOD's that are
+// shared have and Proxies; the rest has none. Reading: player.go (a scheme's client),
+// http.go (HTTP and WebSocket), file.go (files), sniff.go (what it is), timeline.go
+// (several files), vod.go, proxies.go, download.go.
 package player
 
 import (
@@ -71,11 +78,13 @@ type Client struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Retry opens a stream again when it fails or ends, as source.Retry does.
-	// nil: it is not. Files are not opened again.
+	// nil: it is not. Files are not opened again, see Loop.
 	Retry *source.Backoff
 	// Paced delivers the frames of a file, and of an HLS stream that has an end,
 	// in real time, as source.Pace does; else they come as fast as they are read.
 	Paced bool
+	// Loop begins files again at their end, see [Loop].
+	Loop bool
 }
 
 // schemes is what a URL can begin with.

@@ -14,8 +14,8 @@ import (
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// A timeline checks that the frames of one stream are in order.
-type timeline struct {
+// A witness checks that the frames of one stream are in order.
+type witness struct {
 	t      *testing.T
 	name   string
 	last   map[int]time.Duration // DTS by track
@@ -23,7 +23,7 @@ type timeline struct {
 	frames int
 }
 
-func (l *timeline) see(f *codec.Frame) {
+func (l *witness) see(f *codec.Frame) {
 	if l.last == nil {
 		l.last, l.kinds = map[int]time.Duration{}, map[int]codec.Kind{}
 	}
@@ -54,7 +54,7 @@ func TestRelaySurvivesItsOrigin(t *testing.T) {
 	require.NoError(t, err)
 	retrier := in.(source.Retrier)
 
-	relayed := &timeline{t: t, name: "relay"}
+	relayed := &witness{t: t, name: "relay"}
 	var breaks []*codec.Frame
 	checked := source.Filter(in, func(f *codec.Frame) (*codec.Frame, error) {
 		relayed.see(f)
@@ -81,7 +81,7 @@ func TestRelaySurvivesItsOrigin(t *testing.T) {
 	viewer, err := Open(filmtest.Soon(t), "rtmp://"+edge.rtmp+"/live/copy")
 	require.NoError(t, err)
 	defer viewer.Close()
-	seen := &timeline{t: t, name: "viewer"}
+	seen := &witness{t: t, name: "viewer"}
 	watch := func(until func(*codec.Frame) bool) {
 		for f, err := range source.Frames(filmtest.Soon(t), viewer) {
 			require.NoError(t, err)

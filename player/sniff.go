@@ -15,6 +15,9 @@ import (
 // ErrUnknown is wrapped by errors about something that is no media we know.
 var ErrUnknown = errors.New("player: unknown data")
 
+// errPlaylist is what is wrong with a playlist that no server sent.
+var errPlaylist = fmt.Errorf("%w: it is an HLS playlist; those are read from servers", source.ErrUnsupported)
+
 const (
 	sniffLen = 256 // bytes that are looked at
 	sniffMin = 9   // any stream has so many
@@ -27,6 +30,7 @@ const (
 	formatFLV format = iota + 1
 	formatTS
 	formatMP4
+	formatMovie // MP4 that begins with its media, or with nothing: only files can be read
 	formatHLS
 )
 
@@ -46,6 +50,10 @@ var beginnings = []struct {
 	{4, "moof", formatMP4, ""},
 	{4, "moov", formatMP4, ""},
 	{4, "sidx", formatMP4, ""},
+	{4, "mdat", formatMovie, ""},
+	{4, "free", formatMovie, ""},
+	{4, "skip", formatMovie, ""},
+	{4, "wide", formatMovie, ""},
 	{0, "\x1a\x45\xdf\xa3", 0, "Matroska or WebM"},
 	{0, "\x00\x00\x01\xba", 0, "MPEG-PS"},
 	{0, "RIFF", 0, "AVI or WAVE"},
@@ -53,7 +61,6 @@ var beginnings = []struct {
 	{0, "OggS", 0, "Ogg"},
 	{0, "fLaC", 0, "FLAC"},
 	{0, "<MPD", 0, "a DASH manifest"},
-	{4, "mdat", 0, "MP4 that is not fragmented"},
 }
 
 // sniff tells what begins with b. Its error wraps source.ErrUnsupported for other
@@ -64,7 +71,7 @@ func sniff(b []byte) (format, error) {
 			continue
 		}
 		if m.is == 0 {
-			return 0, fmt.Errorf("%w: it is %s, not FLV, MPEG-TS, fragmented MP4 or HLS", source.ErrUnsupported, m.name)
+			return 0, fmt.Errorf("%w: it is %s, not FLV, MPEG-TS, MP4 or HLS", source.ErrUnsupported, m.name)
 		}
 		return m.is, nil
 	}
@@ -86,15 +93,19 @@ func isTS(b []byte) bool {
 	return false
 }
 
-// newReader returns a Reader of a container.
-func newReader(is format, r io.Reader) source.Reader {
+// newReader returns a Reader of a container that is read from its beginning.
+func newReader(is format, r io.Reader) (source.Reader, error) {
 	switch is {
 	case formatFLV:
-		return flv.NewReader(r)
+		return flv.NewReader(r), nil
 	case formatTS:
-		return ts.NewReader(r)
+		return ts.NewReader(r), nil
+	case formatMP4:
+		return mp4.NewReader(r), nil
+	case formatMovie:
+		return nil, fmt.Errorf("%w: it is MP4 that is not fragmented, which only a file can be", source.ErrUnsupported)
 	}
-	return mp4.NewReader(r)
+	return nil, errPlaylist
 }
 
 // A peeked is a stream whose first bytes were looked at.

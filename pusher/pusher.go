@@ -17,12 +17,18 @@
 //
 //	rtsp://  rtsps://                      publishes at an RTSP server
 //	rtmp://  rtmps://                      publishes at an RTMP server
-//	file:///path/to/a.flv  path/to/a.flv   writes an FLV file; one that exists is replaced
+//	udp://host:1234  rtp://host:1234       sends MPEG-TS as datagrams, to a receiver or a group
+//	file:///path/to/a.mp4  path/to/a.mp4   writes a file; one that exists is replaced
 //
-// [Upload] sends files to a web server, as a form does.
+// Files are .flv, .mp4, .ts, or .m3u8 for HLS, whose segments are in the folder
+// called like the playlist: MPEG-TS, or MP4 if it ends with .fmp4.m3u8.
 //
-// Writing: pusher.go (a scheme's client), file.go (files), push.go (a source
-// from its beginning to its end), upload.go.
+// [Proxies] push streams of a Hub, again and again if they have to. [Upload] sends
+// files to a web server, as a form does.
+//
+// Writing: pusher.go (a scheme's client), file.go (files), udp.go, push.go (a source
+// from its beginning to its end), proxy.go, proxies.go, proxy_push.go (streams of a
+// Hub), upload.go.
 package pusher
 
 import (
@@ -36,6 +42,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
@@ -55,11 +62,15 @@ type Client struct {
 	Timeout   time.Duration  // until the server agrees, and of each write; 0 means 10 s
 	TLSConfig *tls.Config    // of rtsps and rtmps; nil is the default configuration
 	Transport rtsp.Transport // of RTSP; zero tries UDP and then TCP
-	Form      flv.Form       // of RTMP and files: how codecs are coded that FLV has no id for
+	Form      flv.Form       // of RTMP and FLV files: how codecs are coded that FLV has no id for
+	Layout    mp4.Layout     // of MP4 files
+	Segment   time.Duration  // of HLS: least length of a segment; 0 means 2 s
 	Logger    *slog.Logger   // tracks that cannot be sent; nil discards
 
 	// Dial connects by TCP; nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket opens the port that udp and rtp send from; nil means net.ListenPacket.
+	ListenPacket func(network, addr string) (net.PacketConn, error)
 
 	// Retry publishes again when that fails, as source.RetrySink does. nil: it
 	// is not. Files are not created again.
@@ -67,14 +78,14 @@ type Client struct {
 }
 
 // schemes is what a URL can begin with.
-const schemes = "rtsp, rtsps, rtmp, rtmps, file, or a path"
+const schemes = "rtsp, rtsps, rtmp, rtmps, udp, rtp, file, or a path"
 
 // Sink returns a Sink that writes to url.
 func (c *Client) Sink(url string) source.Sink {
 	scheme, _, remote := strings.Cut(url, "://")
 	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
-		return source.SinkFunc(func(_ context.Context, tracks []*codec.Track) (source.Writer, error) {
-			return c.createFile(url, tracks)
+		return source.SinkFunc(func(ctx context.Context, tracks []*codec.Track) (source.Writer, error) {
+			return c.createFile(ctx, url, tracks)
 		})
 	}
 	var create func(context.Context, string, []*codec.Track) (source.Writer, error)
@@ -87,6 +98,8 @@ func (c *Client) Sink(url string) source.Sink {
 		create = (&rtmp.Client{
 			TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, Form: c.Form, Logger: c.Logger,
 		}).Create
+	case "udp", "rtp":
+		create = c.createUDP
 	default:
 		return source.SinkFunc(func(context.Context, []*codec.Track) (source.Writer, error) {
 			return nil, fmt.Errorf("pusher: scheme %q: %w; a URL is %s", scheme, source.ErrUnsupported, schemes)

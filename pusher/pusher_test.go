@@ -3,13 +3,9 @@ package pusher
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"net/url"
-	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,74 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
-	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/filmtest"
-	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
-
-func TestCreateFile(t *testing.T) {
-	dir := t.TempDir()
-	fileURL := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, "a b.flv"))}
-	if runtime.GOOS == "windows" {
-		fileURL.Path = "/" + fileURL.Path
-	}
-	hevc := testmedia.Stream{Video: codec.H265, Audio: codec.AAC}
-	for _, c := range []struct {
-		name   string
-		client Client
-		url    string
-		path   string
-		legacy bool
-	}{
-		{"path", Client{}, filepath.Join(dir, "a.flv"), "a.flv", false},
-		{"it replaces", Client{}, filepath.Join(dir, "a.flv"), "a.flv", false},
-		{"URL", Client{}, fileURL.String(), "a b.flv", false},
-		{"legacy ids", Client{Form: flv.FormLegacy}, filepath.Join(dir, "l.flv"), "l.flv", true},
-		{"a file is not created again", Client{Retry: &source.Backoff{}}, filepath.Join(dir, "r.flv"), "r.flv", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w, err := c.client.Create(t.Context(), c.url, hevc.Tracks())
-			require.NoError(t, err)
-			var want []*codec.Frame
-			for f := range hevc.Frames() {
-				if len(want) == 50 {
-					break
-				}
-				want = append(want, f)
-				require.NoError(t, w.WriteFrame(t.Context(), f))
-			}
-			require.NoError(t, w.Close())
-
-			file, err := os.Open(filepath.Join(dir, c.path))
-			require.NoError(t, err)
-			r := flv.NewReader(file)
-			defer r.Close()
-			for _, f := range want {
-				got, err := r.ReadFrame(t.Context())
-				require.NoError(t, err)
-				require.Equal(t, f.Data, got.Data)
-				require.Equal(t, f.DTS, got.DTS)
-			}
-			_, err = r.ReadFrame(t.Context())
-			require.ErrorIs(t, err, io.EOF)
-			b, err := os.ReadFile(filepath.Join(dir, c.path))
-			require.NoError(t, err)
-			require.Equal(t, !c.legacy, containsFourCC(b, "hvc1"))
-		})
-	}
-}
-
-func containsFourCC(b []byte, cc string) bool {
-	for i := 0; i+len(cc) < len(b); i++ {
-		if string(b[i:i+len(cc)]) == cc {
-			return true
-		}
-	}
-	return false
-}
 
 func TestCreateRefusals(t *testing.T) {
 	for _, c := range []struct {
@@ -95,8 +28,13 @@ func TestCreateRefusals(t *testing.T) {
 		{"http://user:secret@example.com/live/cam.live.flv", source.ErrUnsupported},
 		{"gopher://user:secret@example.com/live", source.ErrUnsupported},
 		{"file://elsewhere/a.flv", source.ErrUnsupported},
-		{filepath.Join(t.TempDir(), "a.MP4"), source.ErrUnsupported},
+		{filepath.Join(t.TempDir(), "a.MKV"), source.ErrUnsupported},
 		{filepath.Join(t.TempDir(), "none", "a.flv"), fs.ErrNotExist},
+		{filepath.Join(t.TempDir(), "none", "a.mp4"), fs.ErrNotExist},
+		{filepath.Join(t.TempDir(), "none", "a.ts"), fs.ErrNotExist},
+		{"udp://127.0.0.1", source.ErrBadKey},
+		{"rtp://:1234", source.ErrBadKey},
+		{"udp://239.255.1.1:1234?ttl=1000", source.ErrBadKey},
 		{"rtmp://127.0.0.1/live", source.ErrBadKey},
 		{"rtsp:///live/cam", source.ErrBadKey},
 	} {

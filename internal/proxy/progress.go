@@ -107,6 +107,13 @@ func closed(err error) bool {
 	return errors.Is(err, source.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, io.ErrClosedPipe)
 }
 
+// Rest is Idle(true) for a proxy that has not begun, of which nobody is told.
+func (p *Progress) Rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = true
+}
+
 // Idle says whether there is nothing to do.
 func (p *Progress) Idle(idle bool) { p.change(func() { p.idle = idle }) }
 
