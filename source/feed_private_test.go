@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -76,3 +77,38 @@ func TestDeliverySeekAtOnce(t *testing.T) {
 	}
 	require.Equal(t, seeks-1, seen)
 }
+
+// TestDeliverySeekOver: where a film has ended there is nothing to seek any more.
+func TestDeliverySeekOver(t *testing.T) {
+	f := &tape{film{end: 20, closed: make(chan struct{})}}
+	c, err := FeedOf(t.Context(), f, textFormat(nil))
+	require.NoError(t, err)
+	d := c.DeliverTo(newMailbox(), DeliverOptions{})
+	<-d.Done()
+	_, err = d.Seek(t.Context(), 0)
+	require.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, d.Close(nil), io.EOF)
+}
+
+// TestFilmMuxer: the muxer of a film is told how long it is, that of a stream is not.
+func TestFilmMuxer(t *testing.T) {
+	var told []time.Duration
+	format := Format{Name: "films", New: func([]*codec.Track) (Muxer, error) { return &filmMuxer{told: &told}, nil }}
+	f := &tape{film{end: 20, closed: make(chan struct{})}}
+	c, err := FeedOf(t.Context(), Pace(f), format)
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Equal(t, []time.Duration{800 * ms}, told)
+	c, err = FeedOf(t.Context(), &film{end: 20, closed: make(chan struct{})}, format)
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Len(t, told, 1)
+}
+
+// A filmMuxer keeps what it is told.
+type filmMuxer struct {
+	counter
+	told *[]time.Duration
+}
+
+func (m *filmMuxer) PlayFilm(length time.Duration) { *m.told = append(*m.told, length) }

@@ -40,7 +40,7 @@ type pacer struct {
 	reading sync.Mutex // for r
 	r       Reader
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex     // guards what follows
 	tracks  []*codec.Track // when they were looked at last
 	next    *codec.Frame
 	began   bool          // there was a frame
