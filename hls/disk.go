@@ -41,8 +41,11 @@ type disk struct {
 	wake  chan struct{}
 	done  chan struct{} // closed when the goroutine has ended
 
+	hour hourList // of the goroutine
+
 	mu      sync.Mutex // guards what follows
-	files   []*file    // to be written, in this order
+	files   []queued   // to be written, in this order
+	lost    bool       // a segment after those was not even queued
 	queued  int        // bytes of those
 	text    []byte     // of the playlist, to be written after the files
 	removes []string   // to be removed after that
@@ -63,19 +66,42 @@ func newDisk(dir folder, o Options) *disk {
 	return d
 }
 
+// A queued is a file that is to be written.
+type queued struct {
+	*file
+	kept *keptSegment // nil if no hour lists it
+}
+
 // store has f written. It is complete.
 func (d *disk) store(f *file) {
-	if d == nil {
-		return
+	if d != nil {
+		d.enqueue(queued{file: f})
 	}
-	n := len(f.content.Load().data)
+}
+
+// storeSegment has s written, and listed with its hour if segments are kept. It is
+// complete.
+func (d *disk) storeSegment(s *segment) {
+	q := queued{file: &s.file}
+	if d.o.Keep {
+		q.kept = keep(s)
+	}
+	d.enqueue(q)
+}
+
+func (d *disk) enqueue(q queued) {
+	n := len(q.content.Load().data)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.queued+n > maxQueued {
-		d.fail(fmt.Errorf("hls: disk too slow for %s: %w", f.name, source.ErrLimit))
+		d.lost = true
+		d.fail(fmt.Errorf("hls: disk too slow for %s: %w", q.name, source.ErrLimit))
 		return
 	}
-	d.files, d.queued = append(d.files, f), d.queued+n
+	if q.kept != nil && d.lost {
+		q.kept.discont, d.lost = true, false
+	}
+	d.files, d.queued = append(d.files, q), d.queued+n
 	d.poke()
 }
 
@@ -92,12 +118,12 @@ func (d *disk) list(text []byte) {
 
 // remove has f removed.
 func (d *disk) remove(f *file) {
-	if d == nil || d.event {
+	if d == nil || d.event || d.o.Keep && !f.reused {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if i := slices.Index(d.files, f); i >= 0 {
+	if i := slices.IndexFunc(d.files, func(q queued) bool { return q.file == f }); i >= 0 {
 		d.queued -= len(f.content.Load().data)
 		d.files = slices.Delete(d.files, i, i+1)
 		return
@@ -192,7 +218,7 @@ func (d *disk) run() {
 	for {
 		f, text, removes, closing := d.next()
 		switch {
-		case f != nil:
+		case f.file != nil:
 			d.write(f)
 		case text != nil:
 			if err := d.dir.write(d.o.Container.playlist(), text); d.check(err) {
@@ -213,13 +239,13 @@ func (d *disk) run() {
 }
 
 // next takes what is to be done next.
-func (d *disk) next() (f *file, text []byte, removes []string, closing bool) {
+func (d *disk) next() (f queued, text []byte, removes []string, closing bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case len(d.files) > 0:
 		f = d.files[0]
-		d.files[0], d.files = nil, d.files[1:]
+		d.files[0], d.files = queued{}, d.files[1:]
 		d.queued -= len(f.content.Load().data)
 	case d.text != nil:
 		text, d.text = d.text, nil
@@ -232,13 +258,16 @@ func (d *disk) next() (f *file, text []byte, removes []string, closing bool) {
 }
 
 // write writes one file.
-func (d *disk) write(f *file) {
+func (d *disk) write(f queued) {
 	c := f.content.Load()
 	if !d.check(d.dir.write(f.name, c.data)) {
+		d.hour.gap = true
 		return
 	}
 	f.stored.Store(true)
-	if !d.event {
+	if f.kept != nil {
+		d.check(d.hour.add(d.dir, f.kept))
+	} else if !d.event {
 		d.written[f.name] = true
 	}
 }

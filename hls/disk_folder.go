@@ -137,6 +137,9 @@ func (d *rootFolder) clean(c Container, all bool) error {
 				if !dir || !isHour(slashpath.Base(hour)) {
 					return
 				}
+				if _, err := root.Lstat(slashpath.Join(hour, hourPlaylist)); err == nil {
+					return // its segments are kept
+				}
 				d.each(root, hour, func(name string, dir bool) {
 					if !dir && isSegment(slashpath.Base(name), c, all) {
 						errs = append(errs, root.Remove(name))

@@ -178,11 +178,11 @@ func TestDiskLinks(t *testing.T) {
 func TestDiskFolderGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "stream")
 	d := newDisk(&rootFolder{path: dir}, Options{}.withDefaults())
-	f := newInit(0, []byte("x"), time.Now())
+	f := newInit(&Options{}, 0, []byte("x"), time.Now())
 	d.store(f)
 	require.Eventually(t, f.stored.Load, 10*time.Second, time.Millisecond)
 	require.NoError(t, os.RemoveAll(dir))
-	f = newInit(1, []byte("y"), time.Now())
+	f = newInit(&Options{}, 1, []byte("y"), time.Now())
 	d.store(f)
 	require.NoError(t, d.close(10*time.Second))
 	require.True(t, f.stored.Load())
@@ -295,7 +295,7 @@ func TestDiskHangs(t *testing.T) {
 		waiting := len(w.disk.files)
 		w.disk.mu.Unlock()
 		require.Positive(t, waiting)
-		big := newInit(7, make([]byte, maxQueued), time.Now())
+		big := newInit(&Options{}, 7, make([]byte, maxQueued), time.Now())
 		w.disk.store(big)
 		require.EqualValues(t, 1, w.Stats().DiskErrors)
 		began := time.Now()
@@ -312,7 +312,7 @@ func TestDiskQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &badFolder{hang: make(chan struct{})}
 		d := newDisk(b, Options{}.withDefaults())
-		files := []*file{newInit(0, []byte("a"), time.Now()), newInit(1, []byte("b"), time.Now()), newInit(2, []byte("c"), time.Now())}
+		files := []*file{newInit(&Options{}, 0, []byte("a"), time.Now()), newInit(&Options{}, 1, []byte("b"), time.Now()), newInit(&Options{}, 2, []byte("c"), time.Now())}
 		for _, f := range files {
 			d.store(f)
 		}
@@ -360,6 +360,10 @@ func TestRetain(t *testing.T) {
 // TestRetainBytes: a stream that is written faster than it plays does not fill
 // the memory.
 func TestRetainBytes(t *testing.T) {
+	synctest.Test(t, testRetainBytes) // whose clock stands still meanwhile
+}
+
+func testRetainBytes(t *testing.T) {
 	w, err := NewWriter(serveStream.Tracks(), Options{Retain: 2})
 	require.NoError(t, err)
 	picture := bytes.Clone(serveStream.Take(time.Millisecond)[0].Data)

@@ -9,10 +9,12 @@
 //
 // Cutting: writer.go (a source.Writer), segmenter.go (where segments and parts
 // end), segment.go, segment_muxer.go (their bytes), playlist.go (the text),
-// writer_serve.go (what requests get), disk.go. Serving: handler.go (URLs,
-// limits), handler_route.go, handler_join.go (who is let in), handler_muxing.go
-// (what is cut for whom), viewer.go (a session), viewer_identity.go (whose it
-// is), multivariant.go. Pulling: client.go (what is opened), client_playlist.go
+// writer_serve.go (what requests get), disk.go, disk_hour.go, recording.go.
+// Serving: handler.go (URLs, limits), handler_route.go, handler_join.go (who is
+// let in), handler_muxing.go (what is cut for whom), viewer.go (a session),
+// viewer_identity.go (whose it is), multivariant.go. Files: vod.go (one for a
+// viewer), vod_plan.go (where it is cut), vod_segment.go, vod_continuity.go,
+// vod_shelf.go. Pulling: client.go (what is opened), client_playlist.go
 // (what servers list), client_rendition.go (a playlist that is followed),
 // client_segment.go (bytes), client_timeline.go (times over discontinuities),
 // client_buffer.go (what is read ahead), client_reader.go.

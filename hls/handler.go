@@ -34,12 +34,18 @@ const (
 // case.
 //
 // A stream is cut from the first request for a playlist on, once for all viewers
-// and until IdleTimeout after the last one. A publisher who returns in time
+// and until IdleTimeout after the last one (but see [Handler.Cut]). A publisher who returns in time
 // (source.StreamOptions.Linger) continues it, after a discontinuity. When the
 // stream ends, those who watch are told so (EXT-X-ENDLIST) and have Keep to fetch
 // the rest. Another stream under the name is one for new viewers; for players that
 // only come by now, its numbers go on where those of the one before ended, within
 // SessionTimeout. With Options.Dir the rest is deleted as soon as it begins.
+//
+// What can be read from any place, as the Readers of player.VOD, is shown as a film:
+// its playlist is of type VOD and has all of it, whatever of the segments is asked
+// for is made then (vod-0.ts and so on). Nothing is cut ahead, or written to
+// Options.Dir. With start=SECONDS in the query players are told to begin there. Each
+// viewer has a Reader alone, which is read as fast as is fetched, beneath source.Pace.
 //
 // A viewer is a session. It begins with the first request for a playlist, which
 // asks the source.Handler, holds a subscription, which is charged with the bytes
@@ -60,14 +66,16 @@ const (
 //
 // Segments need no session; fetched without they are charged to nobody. What a
 // query has to say (a token) is needed for playlists only: it is repeated in the
-// URI in the multivariant playlist, not in those of segments.
+// URI in the multivariant playlist, not in those of segments. Only those of a film
+// have it all: who has paused for longer than SessionTimeout begins another session
+// with the next segment.
 //
 // A stream that is missing is waited for as long as the source.Handler does, then
 // the request goes to Next, or the answer is 404. The zero value answers 404 to
 // everything; fields must not change once it was used.
 type Handler struct {
 	Handler        source.Handler                     // asked once for every viewer
-	Options        Options                            // how streams are cut; Container is ignored, Dir has a folder for each stream, named [vhost/]app/stream
+	Options        Options                            // how streams are cut; Container and Record are ignored, Dir has a folder for each stream, named [vhost/]app/stream
 	Vhost          func(*http.Request) string         // virtual host of a request; nil: source.DefaultVhost
 	Next           http.Handler                       // gets what is not a URL of ours, and what is not found; nil: 404
 	MaxViewers     int                                // more are answered 503; 0: no limit
@@ -91,6 +99,7 @@ type Handler struct {
 	stopped   chan struct{} // closed when closing and there is no work; made by Shutdown
 	stats     HandlerStats  // counters only
 
+	shelf  shelf
 	panics atomic.Uint64
 	log    limitlog.Limiter
 }
@@ -134,7 +143,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		vhost = h.Vhost(r)
 	}
 	key, err := source.ParseKey(vhost, path)
-	if rt.kind == segmentRoute && (err != nil || !h.has(key)) {
+	switch {
+	case rt.kind == segmentRoute && (err != nil || !h.has(key)), rt.kind == vodRoute && (err != nil || !isFromVOD(r)):
 		h.next(w, r)
 		return
 	}
@@ -149,6 +159,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		livehttp.Refuse(w, r, err)
 	case rt.kind == segmentRoute:
 		h.serveSegment(w, r, key, rt)
+	case rt.kind == vodRoute:
+		h.serveVOD(w, r, key, rt)
 	case r.Method == http.MethodHead && h.Next != nil && !h.has(key):
 		h.next(w, r)
 	case r.Method == http.MethodHead:
@@ -243,15 +255,18 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 func (h *Handler) run(fn func()) {
 	h.work++
 	go func() {
-		defer func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			if h.work--; h.work == 0 && h.stopped != nil {
-				close(h.stopped)
-			}
-		}()
+		defer h.done()
 		fn()
 	}()
+}
+
+// done ends what Shutdown waits for.
+func (h *Handler) done() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.work--; h.work == 0 && h.stopped != nil {
+		close(h.stopped)
+	}
 }
 
 // write writes a line to the log, unless peers have provoked too many.

@@ -31,9 +31,10 @@ type join struct {
 	waiting int // requests; guarded by the Handler's lock
 }
 
-// admit returns the session that a request for a playlist belongs to, and begins
-// one if there is none. served is due after the answer.
-func (h *Handler) admit(r *http.Request, key source.Key, c Container) (*viewer, error) {
+// admit returns the session that a request for a playlist belongs to, or for
+// something else of a file, and begins one if there is none. served is due after
+// the answer.
+func (h *Handler) admit(r *http.Request, key source.Key, c Container, playlist bool) (*viewer, error) {
 	who := claimOf(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -41,7 +42,7 @@ func (h *Handler) admit(r *http.Request, key source.Key, c Container) (*viewer, 
 		return nil, errShutdown
 	}
 	a := h.audience(key)
-	if v := a.find(c, &who, true); v != nil {
+	if v := a.find(c, &who, playlist); v != nil {
 		if v.err != nil {
 			return nil, v.refusal()
 		}
@@ -124,6 +125,7 @@ func (h *Handler) join(ctx context.Context, r *http.Request, key source.Key, k p
 	})
 	if err == nil {
 		v.sub, _ = source.As[*source.Subscription](v.r)
+		v.viewing, _ = source.As[*source.Viewing](v.r)
 		if v.muxing, err = h.mux(key, v.r, v.sub, k.container); err != nil {
 			_ = v.r.Close()
 		}
@@ -174,19 +176,9 @@ func (h *Handler) enter(v *viewer, k printKey, j *join, err error) bool {
 
 // servePlaylist answers a request for a playlist of either kind.
 func (h *Handler) servePlaylist(w http.ResponseWriter, r *http.Request, key source.Key, rt route) {
-	v, err := h.admit(r, key, rt.container)
-	switch {
-	case err == nil:
-	case r.Context().Err() != nil:
-		return
-	case h.Next != nil && errors.Is(err, source.ErrNotFound):
-		h.Next.ServeHTTP(w, r)
-		return
-	case errors.Is(err, errHeader):
-		http.Error(w, http.StatusText(http.StatusRequestHeaderFieldsTooLarge), http.StatusRequestHeaderFieldsTooLarge)
-		return
-	default:
-		livehttp.Refuse(w, r, err)
+	v, err := h.admit(r, key, rt.container, true)
+	if err != nil {
+		h.refuse(w, r, err)
 		return
 	}
 	var bytes int64
@@ -200,7 +192,44 @@ func (h *Handler) servePlaylist(w http.ResponseWriter, r *http.Request, key sour
 	if _, ok := queryValue(r.URL.RawQuery, sessionParam); ok || v.muxing.stream == nil {
 		o.query = sessionParam + "=" + v.id
 	}
+	if rest := variantParams(r.URL.RawQuery); v.muxing.vod && rest != "" {
+		o.query += "&" + printable(rest)
+	}
 	bytes = v.muxing.cutter.serve(w, r, rt.name, o)
+}
+
+// refuse answers a request that began no session.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case r.Context().Err() != nil:
+	case h.Next != nil && errors.Is(err, source.ErrNotFound):
+		h.Next.ServeHTTP(w, r)
+	case errors.Is(err, errHeader):
+		http.Error(w, http.StatusText(http.StatusRequestHeaderFieldsTooLarge), http.StatusRequestHeaderFieldsTooLarge)
+	default:
+		livehttp.Refuse(w, r, err)
+	}
+}
+
+// isFromVOD reports whether a request for something of a file comes from one of
+// our playlists: these tell the session.
+func isFromVOD(r *http.Request) bool {
+	_, ok := queryValue(r.URL.RawQuery, sessionParam)
+	return ok
+}
+
+// serveVOD answers a request for a segment of a file. Its viewer may have paused
+// for so long that the session is over; then this begins another, for which the
+// source.Handler is asked with the query of the playlist.
+func (h *Handler) serveVOD(w http.ResponseWriter, r *http.Request, key source.Key, rt route) {
+	v, err := h.admit(r, key, rt.container, false)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	var bytes int64
+	defer func() { h.served(v, bytes) }()
+	bytes = v.muxing.cutter.serve(w, r, rt.name, serveOptions{})
 }
 
 // serveSegment answers a request for a segment, of the stream that the session

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
@@ -44,6 +45,7 @@ type nameKey struct {
 type muxing struct {
 	h         *Handler
 	container Container
+	vod       bool                 // cutter is one
 	key       source.Key           // of the stream
 	stream    *source.Stream       // nil if it is one viewer's own
 	sub       *source.Subscription // that is cut; nil without stream
@@ -66,13 +68,50 @@ type muxing struct {
 // it back with release. sub is r's subscription, or nil. A Handler's goroutine
 // calls it.
 func (h *Handler) mux(key source.Key, r source.Reader, sub *source.Subscription, c Container) (*muxing, error) {
+	if file, ok := source.As[medium](r); ok && sub == nil {
+		m := h.newMuxing(key, c)
+		m.vod, m.r = true, r
+		return m, m.show(file)
+	}
 	if sub == nil || sub.Request().Viewer.Slow == source.SlowBlock {
 		m := h.newMuxing(key, c)
 		m.r = r
 		return m, m.begin(position{}, "")
 	}
+	return h.muxShared(sub.Stream(), c)
+}
+
+// Cut cuts a stream as if somebody watched it all the time, until stop is called:
+// who asks for its playlist then need not wait for the first segments, and with
+// Options.Dir there are files of a stream that nobody watches. That ends with the
+// stream; of another one under the name it has to be said anew.
+func (h *Handler) Cut(s *source.Stream, c Container) (stop func(), err error) {
 	h.mu.Lock()
-	k := muxingKey{sub.Stream(), c}
+	if h.closing {
+		h.mu.Unlock()
+		return nil, errShutdown
+	}
+	h.work++ // Shutdown waits
+	h.mu.Unlock()
+	defer h.done()
+	m, err := h.muxShared(s, c)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	closing := h.closing
+	h.mu.Unlock()
+	if closing { // and did not know of m, perhaps
+		h.release(m)
+		return nil, errShutdown
+	}
+	return sync.OnceFunc(func() { h.release(m) }), nil
+}
+
+// muxShared returns what cuts a stream for all who watch it.
+func (h *Handler) muxShared(s *source.Stream, c Container) (*muxing, error) {
+	h.mu.Lock()
+	k := muxingKey{s, c}
 	m := h.shared[k]
 	if m != nil {
 		m.viewers++
@@ -186,11 +225,24 @@ func (m *muxing) removeFolders() {
 	}
 }
 
+// show begins to show a medium to one viewer. Nothing is cut until it is asked for.
+func (m *muxing) show(r medium) (err error) {
+	h := m.h
+	o := h.Options
+	o.Container = m.container
+	if m.cutter, err = newVOD(r, o, &h.shelf); err != nil {
+		m.cancel()
+		return err
+	}
+	m.keepRunning(func() { <-m.ctx.Done() })
+	return nil
+}
+
 // begin makes the cutter and starts to feed it.
 func (m *muxing) begin(from position, dir string) error {
 	h := m.h
 	o := h.Options
-	o.Container, o.Dir, o.Logger = m.container, dir, cmp.Or(o.Logger, h.Logger)
+	o.Container, o.Dir, o.Record, o.Logger = m.container, dir, "", cmp.Or(o.Logger, h.Logger)
 	cut := h.newCutter
 	if cut == nil {
 		cut = func(tracks []*codec.Track, o Options, from position) (cutter, error) {
@@ -205,14 +257,30 @@ func (m *muxing) begin(from position, dir string) error {
 		m.cancel()
 		return err
 	}
+	m.keepRunning(m.feed)
+	return nil
+}
+
+// keepRunning runs fn, at the end of which the muxing has gone.
+func (m *muxing) keepRunning(fn func()) {
+	h := m.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.muxings == nil {
 		h.muxings = map[*muxing]struct{}{}
 	}
 	h.muxings[m] = struct{}{}
-	h.run(m.feed)
-	return nil
+	h.run(func() {
+		fn()
+		close(m.gone)
+		h.mu.Lock()
+		delete(h.muxings, m)
+		if len(h.muxings) == 0 {
+			h.shelf.clear()
+		}
+		h.mu.Unlock()
+		m.forget()
+	})
 }
 
 // feed cuts the stream to its end, keeps the segments for a while, and deletes
@@ -244,11 +312,6 @@ func (m *muxing) feed() {
 		h.write(slog.LevelWarn, "deleting failed", "stream", m.key.Path(), "error", err)
 	}
 	m.removeFolders()
-	close(m.gone)
-	h.mu.Lock()
-	delete(h.muxings, m)
-	h.mu.Unlock()
-	m.forget()
 }
 
 // over notes that nothing is added any more.

@@ -16,6 +16,7 @@ const (
 	mediaRoute routeKind = iota
 	multivariantRoute
 	segmentRoute // or an initialization segment
+	vodRoute     // the same of a file
 )
 
 // A route is what a URL asks for of a stream.
@@ -38,6 +39,10 @@ func parseRoute(r *http.Request) (stream string, rt route, ok bool) {
 		return stream, route{mediaRoute, TS, TS.playlist()}, true
 	case strings.EqualFold(name, FMP4.playlist()):
 		return stream, route{mediaRoute, FMP4, FMP4.playlist()}, true
+	case strings.EqualFold(name, TS.delayed()):
+		return stream, route{mediaRoute, TS, TS.delayed()}, true
+	case strings.EqualFold(name, FMP4.delayed()):
+		return stream, route{mediaRoute, FMP4, FMP4.delayed()}, true
 	case strings.EqualFold(name, playlistMultivariant):
 		if c, _ := queryValue(r.URL.RawQuery, containerParam); c == "ts" {
 			return stream, route{multivariantRoute, TS, TS.playlist()}, true
@@ -45,6 +50,9 @@ func parseRoute(r *http.Request) (stream string, rt route, ok bool) {
 		return stream, route{multivariantRoute, FMP4, FMP4.playlist()}, true
 	case isInit(name):
 		return stream, route{segmentRoute, FMP4, name}, true
+	}
+	if c, _, _, ok := vodName(name); ok {
+		return stream, route{vodRoute, c, name}, true
 	}
 	container, ok := segmentContainer(name)
 	if !ok {

@@ -1,6 +1,8 @@
 package hls
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -12,6 +14,13 @@ const (
 	partHoldBack = 3 // how far those of low latency, who stay leastHoldBack behind at least
 	partsListed  = 3 // how long parts stay listed
 	skipBoundary = 6 // what a delta update has, at least
+)
+
+// Lines of playlists (RFC 8216, 4.3.3.5 and 4.3.3.4).
+const (
+	eventTag = "#EXT-X-PLAYLIST-TYPE:EVENT\n"
+	vodTag   = "#EXT-X-PLAYLIST-TYPE:VOD\n"
+	endTag   = "#EXT-X-ENDLIST\n"
 )
 
 // leastHoldBack is room for two requests a part on a network that is not the best,
@@ -43,6 +52,7 @@ type mediaPlaylist struct {
 // A snapshot is a playlist at one moment, immutable and shared by all who ask.
 type snapshot struct {
 	head, mapping, lines, tail []byte // the text; delta updates leave mapping out
+	delayed                    []byte // that of the playlist which goes back further; nil if there is none
 
 	skipped  int    // segments a delta update leaves out; 0: there is none
 	skipTo   int    // what of lines it leaves out
@@ -126,7 +136,7 @@ func (p *mediaPlaylist) snapshot() *snapshot {
 	}
 	switch {
 	case p.ended:
-		s.tail = append(s.tail, "#EXT-X-ENDLIST\n"...)
+		s.tail = append(s.tail, endTag...)
 	case p.partTarget > 0 && p.current != nil:
 		s.parts = len(p.current.parts)
 		s.tail = appendCurrent(s.tail, p.current)
@@ -137,9 +147,28 @@ func (p *mediaPlaylist) snapshot() *snapshot {
 	return s
 }
 
-// plain renders the playlist as other servers can serve it: without parts.
+// delayed renders the playlist that also has the last of left, which were listed
+// before. It has no parts.
+func (p *mediaPlaylist) delayed(left []*segment) []byte {
+	q := *p
+	q.listed = append(slices.Clone(left[max(0, len(left)-p.o.Delay):]), p.listed...)
+	for _, s := range q.listed[:len(q.listed)-len(p.listed)] {
+		if s.discont {
+			q.discontinuity--
+		}
+	}
+	q.lines, q.settled = nil, 0
+	return q.plain()
+}
+
+// plain renders the playlist as other servers can serve it: without parts. That of
+// a recording is whole at any time.
 func (p *mediaPlaylist) plain() []byte {
 	b := p.appendHead(nil, false)
+	recorded := p.o.Record != ""
+	if recorded {
+		b = bytes.Replace(b, []byte(eventTag), []byte(vodTag), 1)
+	}
 	if f := p.listed[0]; f.init != nil && !f.mapped {
 		b = appendMap(b, f.init)
 	}
@@ -147,8 +176,8 @@ func (p *mediaPlaylist) plain() []byte {
 	for _, seg := range p.listed[p.settled:] {
 		b = appendSegment(b, seg, false)
 	}
-	if p.ended {
-		b = append(b, "#EXT-X-ENDLIST\n"...)
+	if p.ended || recorded {
+		b = append(b, endTag...)
 	}
 	return b
 }
@@ -200,7 +229,7 @@ func (p *mediaPlaylist) appendHead(b []byte, parts bool) []byte {
 	b = appendTag(b, "#EXT-X-MEDIA-SEQUENCE:", p.sequence-uint64(len(p.listed)))
 	b = appendTag(b, "#EXT-X-DISCONTINUITY-SEQUENCE:", p.discontinuity)
 	if p.o.Segments < 0 {
-		b = append(b, "#EXT-X-PLAYLIST-TYPE:EVENT\n"...)
+		b = append(b, eventTag...)
 	}
 	if !p.dependent {
 		b = append(b, "#EXT-X-INDEPENDENT-SEGMENTS\n"...)

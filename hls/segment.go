@@ -66,10 +66,15 @@ type part struct {
 	independent bool // contains a key frame
 }
 
-// newSegment returns a segment without bytes, named for the time it is cut.
-func newSegment(c Container, sequence uint64, now time.Time) *segment {
+// newSegment returns a segment without bytes, named for the time it is cut; that
+// of a recording for its number.
+func newSegment(o *Options, sequence uint64, now time.Time) *segment {
+	c := o.Container
 	s := &segment{sequence: sequence}
 	s.name = fmt.Sprintf("%s_%d%s", now.UTC().Format("2006-01-02/15/04-05"), sequence, c.extension())
+	if o.Record != "" {
+		s.name = fmt.Sprintf("%s/%05d%s", recordedFolder(o.Record), sequence, c.extension())
+	}
 	s.contentType = []string{c.contentType()}
 	s.etag = []string{fmt.Sprintf(`"%x-%d"`, now.UnixNano(), sequence)}
 	s.content.Store(&content{})
@@ -77,10 +82,13 @@ func newSegment(c Container, sequence uint64, now time.Time) *segment {
 }
 
 // newInit returns the nth initialization segment.
-func newInit(n uint64, data []byte, now time.Time) *file {
+func newInit(o *Options, n uint64, data []byte, now time.Time) *file {
 	f := &file{name: "init.mp4", contentType: []string{FMP4.contentType()}, reused: true}
 	if n > 0 {
 		f.name = fmt.Sprintf("init-%d.mp4", n)
+	}
+	if o.Record != "" {
+		f.name = recordedFolder(o.Record) + "/" + f.name
 	}
 	f.etag = []string{fmt.Sprintf(`"%x-i%d"`, now.UnixNano(), n)}
 	f.grow(data, true, now)

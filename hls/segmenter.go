@@ -41,6 +41,7 @@ type segmenter struct {
 	begun    bool           // there was a segment
 	breaches uint64         // discontinuities between segments
 	dropped  uint64         // frames the muxer refused
+	told     []int          // IDs of tracks that are left out, as the log knows
 
 	// Since the last break.
 	clocks  []clock       // of the tracks that had frames
@@ -86,6 +87,9 @@ func newSegmenter(tracks []*codec.Track, o Options, from position, out output, n
 
 // choose finds the tracks that matter for cutting.
 func (g *segmenter) choose() {
+	for _, t := range g.leftOut() {
+		g.tell(t)
+	}
 	g.video, g.lead, g.started, g.waiting, g.clocks = -1, -1, false, false, g.clocks[:0]
 	for _, t := range g.mux.tracks() {
 		switch t.Kind() {
@@ -113,7 +117,14 @@ func (g *segmenter) write(f *codec.Frame, now time.Time) {
 	if g.mux == nil || g.mux.changes(f) || g.breaks(f) {
 		g.restart(now)
 	}
-	if g.mux == nil || trackOf(g.mux.tracks(), f.Track.ID) == nil || !g.ready(f) {
+	if g.mux == nil {
+		return
+	}
+	if trackOf(g.mux.tracks(), f.Track.ID) == nil {
+		g.tell(f.Track)
+		return
+	}
+	if !g.ready(f) {
 		return
 	}
 	at := f.DTS.Round(time.Microsecond)
@@ -249,7 +260,7 @@ func (g *segmenter) ready(f *codec.Frame) bool {
 func (g *segmenter) begin(f *codec.Frame, at time.Duration, now time.Time) {
 	g.lead = g.leader(f)
 	g.initialize(now)
-	s := newSegment(g.o.Container, g.sequence, now)
+	s := newSegment(&g.o, g.sequence, now)
 	s.start, s.wall, s.init = at, g.wallOf(f, now), g.init
 	s.independent = g.entry(f)
 	s.discont, g.discont = g.discont, false
@@ -285,7 +296,7 @@ func (g *segmenter) initialize(now time.Time) {
 	case h == nil:
 		g.init = nil
 	case g.init == nil || !slices.Equal(g.init.content.Load().data, h):
-		g.init = newInit(g.inits, h, now)
+		g.init = newInit(&g.o, g.inits, h, now)
 		g.inits++
 		g.out.initialized(g.init)
 	}
@@ -298,7 +309,9 @@ func (g *segmenter) wallOf(f *codec.Frame, now time.Time) time.Time {
 	wall := f.Wall
 	if wall.IsZero() {
 		wall = now.UTC().Round(0)
-		if next := g.wall.Add(g.elapsed); !g.discont && !g.wall.IsZero() && next.Before(wall) && wall.Sub(next) < wallSlack {
+		next := g.wall.Add(g.elapsed)
+		early := next.Before(wall) || g.o.Record != "" // which may be of a file, and made in no time
+		if early && !g.discont && !g.wall.IsZero() && wall.Sub(next) < wallSlack {
 			wall = next
 		}
 	}
@@ -428,6 +441,26 @@ func stepOf(f *codec.Frame) time.Duration {
 		return time.Duration(float64(time.Second) / r)
 	}
 	return unknownStep
+}
+
+// leftOut returns the tracks that are not, though all is known of them.
+func (g *segmenter) leftOut() (tracks []*codec.Track) {
+	carried := g.carried()
+	for _, t := range g.tracks {
+		if !t.Synthetic && (t.Ready() || t.Wire != "") && trackOf(carried, t.ID) == nil {
+			tracks = append(tracks, t)
+		}
+	}
+	return tracks
+}
+
+// tell logs once that a track is left out.
+func (g *segmenter) tell(t *codec.Track) {
+	if g.o.Logger == nil || slices.Contains(g.told, t.ID) {
+		return
+	}
+	g.told = append(g.told, t.ID)
+	g.o.Logger.Warn("hls: track left out", "playlist", g.o.Container.playlist(), "track", t.String())
 }
 
 // carried returns the tracks that are in the segments.

@@ -29,6 +29,7 @@ type viewer struct {
 	req       *source.Request
 	r         source.Reader
 	sub       *source.Subscription // r's; nil if it has none
+	viewing   *source.Viewing      // r's; nil if it has none
 	muxing    *muxing
 	cancel    context.CancelFunc // ends what the Reader does for this viewer
 	quit      chan struct{}      // closed to end the session; err says why
@@ -48,15 +49,19 @@ func (v *viewer) watch() {
 	timer := time.NewTimer(h.sessionTimeout())
 	defer timer.Stop()
 	var over <-chan struct{}
-	if v.sub != nil {
-		over = v.sub.Done()
+	var end func() error
+	switch {
+	case v.sub != nil:
+		over, end = v.sub.Done(), func() error { return v.sub.Stats().Err }
+	case v.viewing != nil:
+		over, end = v.viewing.Done(), func() error { return v.viewing.Stats().Err }
 	}
 	gone := v.muxing.gone
 	for {
 		select {
 		case <-over:
 			over = nil
-			if err := v.sub.Stats().Err; err != nil {
+			if err := end(); err != nil {
 				gone = nil
 				h.kick(v, err)
 				v.leave(err)
@@ -161,13 +166,19 @@ func (h *Handler) served(v *viewer, bytes int64) {
 
 // charge counts what the viewer was sent, if its subscription counts nothing else.
 func (v *viewer) charge(bytes int64) {
-	if v.muxing.stream == nil || v.sub == nil {
+	var charge func(int)
+	switch {
+	case v.sub != nil && v.muxing.stream != nil:
+		charge = v.sub.Charge
+	case v.viewing != nil && v.muxing.vod:
+		charge = v.viewing.Charge
+	default:
 		return
 	}
 	for ; bytes > math.MaxInt32; bytes -= math.MaxInt32 {
-		v.sub.Charge(math.MaxInt32)
+		charge(math.MaxInt32)
 	}
-	v.sub.Charge(int(bytes))
+	charge(int(bytes))
 }
 
 // refusal returns what a client is told whose session is over, nil if it is not.

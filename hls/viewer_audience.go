@@ -85,7 +85,7 @@ func (c *claim) look() {
 func (a *audience) find(c Container, who *claim, playlist bool) *viewer {
 	for _, id := range who.ids {
 		if v := a.sessions[clientKey{c, id}]; v != nil {
-			v.shown = v.shown || playlist
+			v.shown = v.shown || playlist || v.muxing.vod // whose playlist is asked for once
 			return v
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,8 @@ const (
 var errWriterClosed = fmt.Errorf("hls: %w", io.ErrClosedPipe)
 
 // A Writer cuts a stream into segments. It is an http.Handler that serves its
-// playlist, hls.m3u8 or hls.fmp4.m3u8, and what that lists.
+// playlist, hls.m3u8 or hls.fmp4.m3u8, and what that lists, and the one of
+// Options.Delay.
 //
 // A segment ends before the first key frame (of audio alone: frame) after
 // Options.Segment; where none comes, at ten times that or 32 MiB. New parameters,
@@ -39,11 +41,25 @@ var errWriterClosed = fmt.Errorf("hls: %w", io.ErrClosedPipe)
 // memory. With Options.Dir all of it is also written to disk, by a goroutine of
 // its own, so that a slow disk holds up nobody. What cannot be written is left
 // out: the stream goes on in memory.
+//
+// With Options.Keep nothing is deleted there but the playlist and its
+// initialization segments, which are those of a live stream. The segments of every
+// hour, which have a folder, are listed in vod.m3u8 there; for another
+// file server: this Writer serves what the live playlist has or had.
+//
+// With Options.Record it makes a recording there: a playlist of that name and type
+// VOD with all segments, which are in a folder of the same name without ".m3u8".
+// Until Close the playlist has a leading dot, and can be played all the same; so
+// what a process that was killed has left is all but the last segment. Nothing is
+// in memory but what is being cut. It writes in WriteFrame and Close, which return
+// the disk's error; after the first one no more is written, and Close keeps what
+// was. Close also has all of it survive a power cut.
 type Writer struct {
 	o     Options // with its defaults
 	from  position
 	disk  *disk // nil: in memory only
 	fixed headers
+	rec   *recording // nil if it makes none
 
 	mu       sync.Mutex // guards what follows
 	seg      *segmenter
@@ -51,7 +67,10 @@ type Writer struct {
 	left     []*segment // that are kept after they left the list
 	extra    int        // bytes of those; of an event on disk, bytes in memory
 	released int        // segments of an event that are not in memory any more
-	peak     int        // bit rate of the fastest segment
+	delayed  []byte     // the delayed playlist; nil when it has changed
+	bytes    uint64     // of the segments completed
+	length   time.Duration
+	peak     int // bit rate of the fastest segment
 	closed   bool
 	changed  bool // there is something to publish
 
@@ -67,6 +86,13 @@ type Writer struct {
 // The headers are values that many answers share.
 type headers struct{ playlist, cache, noCache, bytes []string }
 
+func newHeaders() headers {
+	return headers{
+		playlist: []string{playlistType},
+		cache:    []string{"max-age=60"}, noCache: []string{"no-cache"}, bytes: []string{"bytes"},
+	}
+}
+
 // A position is where the numbers of a Writer stand.
 type position struct {
 	sequence      uint64 // media sequence number of the next segment
@@ -76,9 +102,13 @@ type position struct {
 
 // WriterStats are the counters of a [Writer].
 type WriterStats struct {
-	Segments   uint64 // completed
-	Dropped    uint64 // frames the container's muxer refused
-	DiskErrors uint64 // files that were not written
+	Segments   uint64        // completed
+	Bytes      uint64        // of those
+	Duration   time.Duration // of those
+	Dropped    uint64        // frames the container's muxer refused
+	DiskErrors uint64        // files that were not written
+
+	LeftOut []*codec.Track // those that the container does not carry
 }
 
 // NewWriter returns a Writer. Tracks that the container cannot carry are left
@@ -86,7 +116,8 @@ type WriterStats struct {
 //
 // With Options.Dir it removes what an earlier one has left there: its playlist
 // and files whose names are like its own, no matter who wrote them. Of an event,
-// which is a recording, it removes none.
+// which is a recording, it removes none. With Options.Record the error wraps
+// fs.ErrExist where that was made already; [RemoveRecording] removes it.
 func NewWriter(tracks []*codec.Track, o Options) (*Writer, error) {
 	return newWriterAt(tracks, o, position{})
 }
@@ -94,10 +125,15 @@ func NewWriter(tracks []*codec.Track, o Options) (*Writer, error) {
 // newWriterAt returns a Writer that continues the numbers of another.
 func newWriterAt(tracks []*codec.Track, o Options, from position) (*Writer, error) {
 	w, err := newWriter(tracks, o, from, o.Container.newMuxer)
-	if err != nil || o.Dir == "" {
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Record != "":
+		w.rec, err = newRecording(o.Dir, o.Record)
 		return w, err
+	case o.Dir != "":
+		w.disk = newDisk(&rootFolder{path: o.Dir}, w.o)
 	}
-	w.disk = newDisk(&rootFolder{path: o.Dir}, w.o)
 	return w, nil
 }
 
@@ -105,10 +141,7 @@ func newWriterAt(tracks []*codec.Track, o Options, from position) (*Writer, erro
 func newWriter(tracks []*codec.Track, o Options, from position, newMuxer func([]*codec.Track) (muxer, error)) (*Writer, error) {
 	w := &Writer{
 		o: o.withDefaults(), from: from,
-		fixed: headers{
-			playlist: []string{"application/vnd.apple.mpegurl"},
-			cache:    []string{"max-age=60"}, noCache: []string{"no-cache"}, bytes: []string{"bytes"},
-		},
+		fixed: newHeaders(),
 		first: make(chan struct{}), done: make(chan struct{}), files: map[string]*file{},
 	}
 	w.list = mediaPlaylist{o: w.o, sequence: from.sequence, discontinuity: from.discontinuity}
@@ -132,7 +165,7 @@ func (w *Writer) WriteFrame(ctx context.Context, f *codec.Frame) error {
 	}
 	w.seg.write(f, time.Now())
 	w.publish()
-	return nil
+	return w.rec.failure()
 }
 
 // Close completes the last segment and ends the playlist. What is being waited
@@ -154,7 +187,7 @@ func (w *Writer) Close() error {
 	w.publish()
 	close(w.done)
 	w.mu.Unlock()
-	return w.disk.close(diskGrace)
+	return errors.Join(w.rec.close(), w.disk.close(diskGrace))
 }
 
 // Purge closes w and deletes all segments; on disk too, but not of an event:
@@ -169,6 +202,7 @@ func (w *Writer) Purge() error {
 	w.left, w.list.listed, w.list.lines = nil, nil, nil
 	w.now.Store(nil)
 	w.mu.Unlock()
+	w.rec.forget()
 	return errors.Join(err, w.disk.purge())
 }
 
@@ -176,7 +210,10 @@ func (w *Writer) Purge() error {
 func (w *Writer) Stats() WriterStats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return WriterStats{Segments: w.seg.sequence - w.from.sequence, Dropped: w.seg.dropped, DiskErrors: w.disk.errors()}
+	return WriterStats{
+		Segments: w.seg.sequence - w.from.sequence, Bytes: w.bytes, Duration: w.length,
+		Dropped: w.seg.dropped, DiskErrors: w.disk.errors() + w.rec.errors(), LeftOut: w.seg.leftOut(),
+	}
 }
 
 // position returns where the numbers stand for a Writer that continues this one.
@@ -215,17 +252,22 @@ func (w *Writer) variant(ctx context.Context) (variantInfo, error) {
 		return variantInfo{}, fmt.Errorf("hls: no segment: %w", source.ErrNotFound)
 	}
 	v := variantInfo{Bandwidth: w.peak, AverageBandwidth: bitrate(w.list.size, w.list.total)}
+	v.describe(w.seg.carried(), w.seg.frameRate)
+	return v, nil
+}
+
+// describe sets what tracks say.
+func (i *variantInfo) describe(tracks []*codec.Track, frameRate func(*codec.Track) float64) {
 	var codecs []string
-	for _, t := range w.seg.carried() {
+	for _, t := range tracks {
 		if c := t.CodecString(); c != "" {
 			codecs = append(codecs, c)
 		}
-		if t.Kind() == codec.KindVideo && v.Width == 0 {
-			v.Width, v.Height, v.FrameRate = t.Width, t.Height, w.seg.frameRate(t)
+		if t.Kind() == codec.KindVideo && i.Width == 0 {
+			i.Width, i.Height, i.FrameRate = t.Width, t.Height, frameRate(t)
 		}
 	}
-	v.Codecs = strings.Join(codecs, ",")
-	return v, nil
+	i.Codecs = strings.Join(codecs, ",")
 }
 
 // begun implements output.
@@ -253,6 +295,7 @@ func (w *Writer) abandoned(s *segment) {
 func (w *Writer) initialized(f *file) {
 	w.serveFile(f)
 	w.disk.store(f)
+	w.rec.store(f)
 }
 
 // completed implements output.
@@ -269,19 +312,25 @@ func (w *Writer) completed(s *segment) {
 	}
 	w.retire(now)
 	w.peak = max(w.peak, bitrate(s.size, s.duration))
-	w.changed = true
+	w.bytes, w.length = w.bytes+uint64(s.size), w.length+s.duration
+	w.changed, w.delayed = true, nil
 	w.store(s)
 }
 
 // store gives s, if there is one, and the playlist to the disk.
 func (w *Writer) store(s *segment) {
-	if w.disk == nil {
-		return
+	switch {
+	case w.rec != nil && s != nil:
+		w.rec.store(&s.file)
+		if w.rec.list(w.list.plain()); s.stored.Load() {
+			s.content.Store(nil)
+		}
+	case w.disk != nil:
+		if s != nil {
+			w.disk.storeSegment(s)
+		}
+		w.disk.list(w.list.plain())
 	}
-	if s != nil {
-		w.disk.store(&s.file)
-	}
-	w.disk.list(w.list.plain())
 }
 
 // retire deletes the segments that nobody can want any more.
@@ -327,7 +376,14 @@ func (w *Writer) publish() {
 		return
 	}
 	w.changed = false
-	old := w.now.Swap(w.list.snapshot())
+	s, old := w.list.snapshot(), w.now.Load()
+	if w.o.Delay > 0 {
+		if s.delayed = w.delayed; s.delayed == nil || s.ended {
+			s.delayed = w.list.delayed(w.left)
+			w.delayed = s.delayed
+		}
+	}
+	w.now.Store(s)
 	if old == nil {
 		close(w.first)
 	} else {
@@ -355,6 +411,14 @@ func (w *Writer) forget(f *file) {
 func (w *Writer) remove(f *file) {
 	w.forget(f)
 	w.disk.remove(f)
+}
+
+// open opens a file that is on the disk.
+func (w *Writer) open(name string) (fs.File, error) {
+	if w.rec != nil {
+		return w.rec.open(name)
+	}
+	return w.disk.open(name)
 }
 
 // find returns the file with this name; nil if there is none.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	slashpath "path"
 	"strconv"
 	"strings"
 	"time"
@@ -44,13 +45,20 @@ func (w *Writer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // yet waits; that ends with the request's context, with Close, and after some
 // target durations.
 func (w *Writer) serve(rw http.ResponseWriter, r *http.Request, name string, o serveOptions) (bytes int64) {
-	a := answer{w: w, rw: rw, r: r, ctl: http.NewResponseController(rw)}
+	a := answer{w: w, fixed: &w.fixed, rw: rw, r: r, ctl: http.NewResponseController(rw)}
 	defer a.end()
-	if name == w.o.Container.playlist() {
+	switch {
+	case name == w.o.Container.playlist():
 		a.playlist(o)
+		return a.sent
+	case name == w.o.Container.delayed() && w.o.Delay > 0:
+		a.delayed(o)
 		return a.sent
 	}
 	f := w.find(name)
+	if f == nil && w.o.Keep {
+		f = w.findKept(name)
+	}
 	if f == nil {
 		a.refuse(http.StatusNotFound)
 		return a.sent
@@ -68,7 +76,8 @@ func (w *Writer) serve(rw http.ResponseWriter, r *http.Request, name string, o s
 
 // An answer is what one request gets.
 type answer struct {
-	w     *Writer
+	w     *Writer // nil if it is of a vod
+	fixed *headers
 	rw    http.ResponseWriter
 	r     *http.Request
 	ctl   *http.ResponseController
@@ -139,6 +148,21 @@ func (a *answer) playlist(o serveOptions) {
 		text[1] = appendTag(nil, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", uint64(s.skipped))
 		text[2] = s.lines[s.skipTo:]
 	}
+	a.text(text, o)
+}
+
+// delayed answers with the playlist that goes back further.
+func (a *answer) delayed(o serveOptions) {
+	switch s, status := a.await(delivery{}); {
+	case status != 0:
+		a.refuse(status)
+	case s != nil:
+		a.text([][]byte{s.delayed}, o)
+	}
+}
+
+// text answers with a playlist, whose pieces it changes.
+func (a *answer) text(text [][]byte, o serveOptions) {
 	n := 0
 	for i := range text {
 		if o.query != "" {
@@ -147,8 +171,8 @@ func (a *answer) playlist(o serveOptions) {
 		n += len(text[i])
 	}
 	h := a.rw.Header()
-	h["Content-Type"] = a.w.fixed.playlist
-	h["Cache-Control"] = a.w.fixed.noCache
+	h["Content-Type"] = a.fixed.playlist
+	h["Cache-Control"] = a.fixed.noCache
 	h["Content-Length"] = []string{strconv.Itoa(n)}
 	a.rw.WriteHeader(http.StatusOK)
 	for _, b := range text {
@@ -238,9 +262,9 @@ func (a *answer) fileHeader(f *file) {
 	h := a.rw.Header()
 	h["Content-Type"] = f.contentType
 	h["Etag"] = f.etag
-	h["Accept-Ranges"] = a.w.fixed.bytes
-	if h["Cache-Control"] = a.w.fixed.cache; f.reused {
-		h["Cache-Control"] = a.w.fixed.noCache
+	h["Accept-Ranges"] = a.fixed.bytes
+	if h["Cache-Control"] = a.fixed.cache; f.reused {
+		h["Cache-Control"] = a.fixed.noCache
 	}
 }
 
@@ -339,9 +363,21 @@ func (a *answer) reach(f *file, size int64) *content {
 	}
 }
 
+// findKept returns a segment that has left the memory, nil if name is not that of
+// one.
+func (w *Writer) findKept(name string) *file {
+	dir, base := slashpath.Split(name)
+	day, hour := slashpath.Split(strings.TrimSuffix(dir, "/"))
+	c, ok := segmentContainer(base)
+	if !ok || c != w.o.Container || !isHour(hour) || !isDate(strings.TrimSuffix(day, "/")) {
+		return nil
+	}
+	return &file{name: name, contentType: []string{c.contentType()}, etag: []string{`"` + name + `"`}}
+}
+
 // fromDisk answers with a file that is not in memory any more.
 func (a *answer) fromDisk(f *file) {
-	file, err := a.w.disk.open(f.name)
+	file, err := a.w.open(f.name)
 	if err != nil {
 		a.refuse(http.StatusNotFound)
 		return

@@ -6,7 +6,9 @@ import (
 	"context"
 	"io"
 	"iter"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -362,6 +364,31 @@ func dataOf(fs []*codec.Frame, k codec.Kind) (data [][]byte) {
 		}
 	}
 	return data
+}
+
+// What is left out is told once, and can be asked for.
+func TestWriterLeftOut(t *testing.T) {
+	stream := testmedia.Stream{Video: codec.VP9, Audio: codec.Opus}
+	var text bytes.Buffer
+	o := Options{Logger: slog.New(slog.NewTextHandler(&text, nil))}
+	w, err := NewWriter(stream.Tracks(), o)
+	require.NoError(t, err)
+	late := &codec.Track{ID: 7, Wire: "rtp", Name: "X", ClockRate: 90000}
+	for _, f := range stream.Take(5 * time.Second) {
+		require.NoError(t, w.WriteFrame(t.Context(), f))
+		require.NoError(t, w.WriteFrame(t.Context(), &codec.Frame{Track: late, DTS: f.DTS, PTS: f.PTS, Data: f.Data}))
+	}
+	require.NoError(t, w.Close())
+	left := w.Stats().LeftOut
+	require.Len(t, left, 2)
+	require.Equal(t, codec.VP9, left[0].Codec)
+	require.Equal(t, late, left[1])
+	require.Equal(t, 2, strings.Count(text.String(), "track left out"), text.String())
+	o.Container = FMP4
+	w, err = NewWriter(stream.Tracks(), o)
+	require.NoError(t, err)
+	require.Empty(t, w.Stats().LeftOut)
+	require.NoError(t, w.Close())
 }
 
 func TestWriterContract(t *testing.T) {
