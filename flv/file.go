@@ -44,12 +44,12 @@ type configTag struct {
 	typ TagType
 }
 
-// NewFile opens a file of that size. Closing it closes r if that is an io.Closer,
-// as NewFile does if it fails. Errors about the contents wrap [ErrInvalid].
+// NewFile opens a file of that size. Closing the File closes r if that is an
+// io.Closer; an error here leaves it open. Errors about the contents wrap
+// [ErrInvalid].
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{in: keysearch.NewInput(r, size)}
 	if err := f.open(size); err != nil {
-		_ = f.in.Close()
 		return nil, err
 	}
 	return f, nil
@@ -191,6 +191,8 @@ func (f *File) restart(k keysearch.Key) error {
 			break
 		}
 	}
+	f.scan.Forget() // it takes a while until it is needed again
+	f.seek.Forget()
 	return nil
 }
 

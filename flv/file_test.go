@@ -98,18 +98,6 @@ func TestWriterBuffer(t *testing.T) {
 	}
 }
 
-// countingAt counts the bytes that are read.
-type countingAt struct {
-	io.ReaderAt
-	n int
-}
-
-func (c *countingAt) ReadAt(b []byte, at int64) (int, error) {
-	n, err := c.ReaderAt.ReadAt(b, at)
-	c.n += n
-	return n, err
-}
-
 // The table of key frames that a Writer leaves saves reading the file for it. It
 // may be anything: then the file is read as if there was none.
 func TestFileKeyTable(t *testing.T) {
@@ -147,13 +135,13 @@ func TestFileKeyTable(t *testing.T) {
 			b := bytes.Clone(good)
 			c.change(b)
 			containertest.TestFile(t, openFile, b, want, requireSameFrames)
-			in := &countingAt{ReaderAt: bytes.NewReader(b)}
+			in := &containertest.CountingAt{ReaderAt: bytes.NewReader(b)}
 			f, err := NewFile(in, int64(len(b)))
 			require.NoError(t, err)
-			in.n = 0
+			in.N = 0
 			_, err = f.KeyTimes(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, c.fast, in.n == 0)
+			require.Equal(t, c.fast, in.N == 0)
 		})
 	}
 }
@@ -233,14 +221,8 @@ func TestFileClock(t *testing.T) {
 	for _, start := range []time.Duration{time.Hour, (1<<32 - 3000) * time.Millisecond} {
 		s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 500_000}
 		want := s.Take(20 * time.Second)
-		var moved []*codec.Frame
-		for _, f := range want {
-			m := *f
-			m.DTS += start
-			m.PTS += start
-			moved = append(moved, &m)
-		}
-		containertest.TestFile(t, openFile, write(t, FormStandard, s.Tracks(), moved), want, requireSameFrames)
+		b := write(t, FormStandard, s.Tracks(), containertest.Later(want, start))
+		containertest.TestFile(t, openFile, b, want, requireSameFrames)
 	}
 }
 
@@ -251,19 +233,7 @@ func TestFileTimesFall(t *testing.T) {
 	b := slices.Concat(one, one[fileHeader+tagSize:], one[fileHeader+tagSize:])
 	f, err := NewFile(bytes.NewReader(b), int64(len(b)))
 	require.NoError(t, err)
-	require.InDelta(t, time.Minute, f.Duration(), float64(100*time.Millisecond))
-	times, err := f.KeyTimes(t.Context())
-	require.NoError(t, err)
-	require.Len(t, times, 60)
-	for i, want := range times {
-		require.InDelta(t, time.Duration(i)*time.Second, want, float64(100*time.Millisecond))
-		landed, err := f.Seek(t.Context(), want)
-		require.NoError(t, err)
-		require.Equal(t, want, landed)
-		fr, err := f.ReadFrame(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, want, fr.DTS)
-	}
+	containertest.RequireKeysEachSecond(t, f, 60, 100*time.Millisecond)
 }
 
 // Damage ends the reading; what is behind it can be sought.
@@ -283,14 +253,7 @@ func TestFileDamage(t *testing.T) {
 func TestFileReadsLittle(t *testing.T) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 4_000_000}
 	b := write(t, FormStandard, s.Tracks(), s.Take(time.Minute))
-	in := &countingAt{ReaderAt: bytes.NewReader(b)}
-	f, err := NewFile(in, int64(len(b)))
-	require.NoError(t, err)
-	require.Less(t, in.n, 3<<20, "to open it")
-	in.n = 0
-	_, err = f.Seek(t.Context(), 37*time.Second)
-	require.NoError(t, err)
-	require.Less(t, in.n, 2<<20, "of %d", len(b))
+	containertest.TestFileReadsLittle(t, openFile, b, 3<<20, 2<<20)
 }
 
 // The beginning of a body tells what is in it.
@@ -361,17 +324,6 @@ func FuzzFile(f *testing.F) {
 		}
 		frames, _ := containertest.ReadAll(file)
 		containertest.RequireOrder(t, frames)
-		times, err := file.KeyTimes(t.Context())
-		require.NoError(t, err)
-		for _, at := range append(times[:min(len(times), 10)], time.Duration(at)) {
-			landed, err := file.Seek(t.Context(), at)
-			if err != nil {
-				require.ErrorIs(t, err, ErrInvalid)
-				continue
-			}
-			if fr, err := file.ReadFrame(t.Context()); err == nil {
-				require.Equal(t, landed, fr.DTS)
-			}
-		}
+		containertest.RequireSeeks(t, file, time.Duration(at), ErrInvalid)
 	})
 }

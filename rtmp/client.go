@@ -50,7 +50,8 @@ func Create(ctx context.Context, url string, tracks []*codec.Track) (source.Writ
 // stream does not tell how many there are. A refusal is a [*StatusError].
 //
 // The Reader ends with io.EOF when the server says that the stream has ended. It
-// starts no goroutine.
+// starts no goroutine. If the metadata tell how long the stream is, it is a
+// source.Seeker, for the goroutine that reads, and a source.Pauser for any.
 func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	until := time.Now().Add(c.timeout())
 	s, a, err := c.connect(ctx, until, url, false)
@@ -74,6 +75,9 @@ func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	if err != nil {
 		_ = s.nc.Close()
 		return nil, err
+	}
+	if d := r.length(); d > 0 {
+		return &clientFilm{r, d}, nil
 	}
 	return r, nil
 }

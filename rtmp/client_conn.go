@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mediakit-go/mediakit/internal/amf"
@@ -33,6 +34,8 @@ type clientConn struct {
 	silence time.Duration   // longest silence of the server; 0: no limit
 	timeout time.Duration   // of a write
 	ctx     context.Context // interrupts reading
+
+	writing sync.Mutex // held while something is written
 }
 
 // A redirect is the error of a server that wants us elsewhere.
@@ -167,6 +170,8 @@ func (s *clientConn) send(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	_, err := s.nc.Write(b)
 	return err
 }

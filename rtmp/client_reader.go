@@ -28,6 +28,8 @@ type clientReader struct {
 	frames  []*codec.Frame // read, and not yet returned
 	err     error          // after these
 	closed  atomic.Bool
+	paused  atomic.Bool // of a film: nothing is returned
+	leaps   bool        // of a film: it goes elsewhere, which may be told as an end
 }
 
 func newClientReader(c *Client, s *clientConn) *clientReader {
@@ -48,7 +50,7 @@ func (r *clientReader) Tracks() []*codec.Track {
 
 // ReadFrame returns the next frame.
 func (r *clientReader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	for len(r.frames) == 0 {
+	for len(r.frames) == 0 || r.paused.Load() && r.err == nil {
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -62,6 +64,7 @@ func (r *clientReader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
 			r.err = source.ErrClosed
 		case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, context.Cause(ctx)
+		case r.paused.Load() && errors.Is(err, os.ErrDeadlineExceeded): // the server has to be silent
 		default:
 			r.err = r.reason(err)
 		}
@@ -78,10 +81,13 @@ func (r *clientReader) Close() error {
 	return r.conn.nc.Close()
 }
 
-// fill reads messages until there are frames.
+// fill reads messages until there are frames, or one.
 func (r *clientReader) fill(ctx context.Context) error {
 	read := func() error {
-		for r.frames = r.frames[:0]; len(r.frames) == 0; {
+		if len(r.frames) == 0 {
+			r.frames = r.frames[:0]
+		}
+		for more := true; more; more = len(r.frames) == 0 && !r.paused.Load() {
 			m, err := r.conn.next()
 			if err != nil {
 				return err
@@ -132,7 +138,7 @@ func (r *clientReader) message(m *wire.Message) error {
 		return statusError(&cmd)
 	case wire.TypeUserControl:
 		var u wire.UserControl
-		if _, err := u.Unmarshal(m.Body); err == nil && u.Event == wire.EventStreamEOF {
+		if _, err := u.Unmarshal(m.Body); err == nil && u.Event == wire.EventStreamEOF && !r.leaps && !r.paused.Load() {
 			return errEnd
 		}
 		return nil

@@ -19,7 +19,9 @@
 // The way of a frame, in: publish.go (messages to frames), under it chunk_reader.go
 // of internal/wire; out: muxer.go (frames to messages), play.go and viewer.go. A
 // connection begins in server.go and conn.go. Between frames and bodies of
-// messages stands package flv.
+// messages stands package flv. Readers that are a source.Seeker, such as files, go
+// elsewhere when a viewer seeks, stand still when it pauses, and play faster for
+// onPlayCtrl; the Client can do the first two of another server's (client_film.go).
 //
 // # Limits
 //

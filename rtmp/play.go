@@ -11,6 +11,7 @@ import (
 type granted struct {
 	req    *source.Request
 	reader source.Reader
+	length time.Duration // of a film, which is nobody else's; 0: a live stream
 	cursor *source.Cursor
 }
 
@@ -33,12 +34,16 @@ func (c *conn) wantPlay(name string) error {
 		if err != nil {
 			return answer{}, err
 		}
+		var length time.Duration
+		if s, ok := source.As[source.Seeker](r); ok {
+			length = max(0, s.Duration())
+		}
 		cursor, err := source.FeedOf(c.ctx, r, FeedFormat(form))
 		if err != nil {
 			_ = r.Close()
 			return answer{}, err
 		}
-		return answer{play: &granted{req, r, cursor}}, nil
+		return answer{play: &granted{req, r, length, cursor}}, nil
 	})
 	return nil
 }
@@ -48,10 +53,10 @@ func (c *conn) wantPlay(name string) error {
 func (c *conn) startViewer() error {
 	v, p := c.srv, c.play
 	_ = c.nc.SetDeadline(time.Time{})
-	w := &viewer{srv: v, raw: c.raw, nc: c.nc, cancel: c.cancel, req: p.req, reader: p.reader, in: c.in, peer: c.peer}
+	w := &viewer{srv: v, raw: c.raw, nc: c.nc, cancel: c.cancel, req: p.req, reader: p.reader, length: p.length, in: c.in, peer: c.peer}
 	w.in.Use(w, make([]byte, wire.MinBuffer), viewerLimits)
 	trailer := v.unpublished
-	if s, ok := source.As[source.Seeker](p.reader); ok && s.Duration() > 0 {
+	if p.length > 0 {
 		trailer = v.stopped
 	}
 	w.delivery = p.cursor.Deliver(c.nc, source.DeliverOptions{

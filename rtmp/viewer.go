@@ -29,6 +29,7 @@ type viewer struct {
 	cancel   context.CancelFunc // of the Handler's context
 	req      *source.Request
 	reader   source.Reader
+	length   time.Duration // of a film
 	delivery *source.Delivery
 	in       *wire.Reader // of what was read
 	peer     peer
@@ -167,22 +168,33 @@ func (w *viewer) pause(on bool) ([]byte, error) {
 	return b, nil
 }
 
-// seek goes to another time of a file, in ms. A live stream has no other: players that
-// try are told that all is well, for some give up otherwise.
+// seek goes to another time of a film, in ms, whose media come after the answer and
+// nothing else does. A live stream has no other: players that try are told that all
+// is well, for some give up otherwise.
 func (w *viewer) seek(ms float64) ([]byte, error) {
-	const longest = 1e12 // ms
-	if s, ok := source.As[source.Seeker](w.reader); ok {
-		ctx, cancel := context.WithTimeout(w.srv.Context(), listen.WriteTimeout)
-		defer cancel()
-		to := time.Duration(0)
-		if ms > 0 && ms < longest { // not NaN
-			to = time.Duration(ms * float64(time.Millisecond))
-		}
-		if _, err := s.Seek(ctx, to); err != nil {
-			return appendStatus(nil, chunkSize, levelError, codeSeekFailed, "Seeking failed."), nil
-		}
+	notice := appendStatus(nil, chunkSize, levelStatus, codeSeekNotify, "Seeking stream.")
+	if w.length == 0 {
+		return notice, nil
 	}
-	return appendStatus(nil, chunkSize, levelStatus, codeSeekNotify, "Seeking stream."), nil
+	const longest = 1e12 // ms
+	to := time.Duration(0)
+	if ms > 0 && ms < longest { // not NaN
+		to = time.Duration(ms * float64(time.Millisecond))
+	}
+	ctx, cancel := context.WithTimeout(w.srv.Context(), listen.WriteTimeout)
+	defer cancel()
+	err := error(io.EOF)
+	if to <= w.length {
+		_, err = w.delivery.Seek(ctx, to)
+	}
+	if err != nil {
+		return appendStatus(nil, chunkSize, levelError, codeSeekFailed, "Seeking failed."), nil
+	}
+	if err := w.delivery.Control(notice); err != nil {
+		return nil, err
+	}
+	w.delivery.Pause(false)
+	return nil, nil
 }
 
 // control does what private players ask with onPlayCtrl: another speed.

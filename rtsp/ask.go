@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/listen"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
@@ -45,6 +46,8 @@ type answer struct {
 	req    *source.Request
 	pub    source.Publication
 	cursor *source.Cursor
+	tracks []*codec.Track // that the stream had before there was the cursor
+	length time.Duration  // of a film, which is nobody else's; 0: a live stream
 	caster *caster
 	err    error
 }

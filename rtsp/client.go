@@ -117,7 +117,8 @@ func Create(ctx context.Context, url string, tracks []*codec.Track) (source.Writ
 //
 // The Reader ends with io.EOF when the server says that the stream has ended.
 // Its goroutines take in what the server sends and keep the session alive; Close
-// waits for them.
+// waits for them. If the server tells how long the stream is, the Reader is a
+// source.Seeker, Pauser and Speeder, whose methods may be called from any goroutine.
 func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	a, err := parseURL(url)
 	if err != nil {
@@ -130,6 +131,9 @@ func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if r.duration > 0 && len(r.recv.programs) == 0 {
+		return &clientFilm{r}, nil
 	}
 	return r, nil
 }

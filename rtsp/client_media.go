@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/rtp"
 	"github.com/mediakit-go/mediakit/internal/udp"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
@@ -15,6 +17,10 @@ import (
 type clientMedia struct {
 	track int    // number of the track at the Receiver or muxer
 	url   string // of the SETUP
+
+	// Playing: as it was described.
+	payload   rtp.Payload
+	described *codec.Track
 
 	// Interleaved:
 	channels pair

@@ -166,6 +166,7 @@ func (r *clientReader) setup(ctx context.Context, m *media, i int, url string) e
 		set.track, failed = r.recv.Add(&m.payload, m.track)
 		r.mu.Unlock()
 		if failed == nil {
+			set.payload, set.described = m.payload, m.track
 			r.add(set)
 		}
 	})

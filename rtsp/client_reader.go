@@ -44,6 +44,10 @@ type clientReader struct {
 	close  sync.Once
 	tasks  sync.WaitGroup
 
+	commands sync.Mutex      // held while something is asked for
+	life     context.Context // ends with Close, and before that what is asked for
+	kill     context.CancelFunc
+
 	mu       sync.Mutex // guards what follows
 	space    sync.Cond  // of mu: frames have been read, or nobody will read them
 	recv     receiver
@@ -60,6 +64,7 @@ type clientReader struct {
 	expiring bool           // tend is to look for packets that are overdue
 	byes     []goodbye      // that have come by datagram and wait
 	duration time.Duration  // of a film; 0: live
+	show     showing        // of a film
 	lost     error          // why there is no connection any more, while datagrams may come
 	lostAt   time.Time      // since when
 	err      error          // after the frames
@@ -86,6 +91,7 @@ func newClientReader(c *Client, t Transport) *clientReader {
 		r.limit = defaultBuffer
 	}
 	r.space.L = &r.mu
+	r.life, r.kill = context.WithCancel(context.Background())
 	if t == TransportUDP || t == TransportMulticast {
 		r.recv.Reorder, r.recv.Settle = true, reportDelay
 	}
@@ -119,6 +125,9 @@ func (r *clientReader) ReadFrame(ctx context.Context) (*codec.Frame, error) {
 func (r *clientReader) take() (*codec.Frame, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.show.paused && r.err == nil {
+		return nil, nil
+	}
 	if len(r.frames) == 0 {
 		return nil, r.err
 	}
@@ -137,6 +146,7 @@ func (r *clientReader) take() (*codec.Frame, error) {
 // Close tells the server that nobody watches any more and ends the connection.
 func (r *clientReader) Close() error {
 	r.end(source.ErrClosed)
+	r.kill()
 	r.close.Do(func() {
 		close(r.done)
 		r.mu.Lock()
@@ -151,7 +161,9 @@ func (r *clientReader) Close() error {
 // stop ends everything that goes on.
 func (r *clientReader) stop() {
 	if r.setUp {
+		r.commands.Lock()
 		r.conn.teardown(r.url)
+		r.commands.Unlock()
 	}
 	r.conn.close()
 	r.mu.Lock()
@@ -188,6 +200,10 @@ func (r *clientReader) finish(err error) {
 	frames, _ := r.recv.Expire(r.frames, time.Now().Add(time.Hour))
 	r.took(r.recv.Flush(frames, err != io.EOF), n)
 	r.err = err
+	select {
+	case r.show.landing <- nil:
+	default:
+	}
 	r.space.Broadcast()
 	notify(r.ready)
 	notify(r.wake)

@@ -525,7 +525,9 @@ func TestControlURL(t *testing.T) {
 func TestRTPInfo(t *testing.T) {
 	infos := parseRTPInfo(`url=rtsp://h/a;b,c/trackID=0;seq=1;rtptime=4294967295, url="trackID=1" ; rtptime = 7,url=x;rtptime=nonsense`)
 	require.Len(t, infos, 3)
-	require.Equal(t, rtpInfo{"trackID=1", 7, true}, infos[1])
+	require.Equal(t, rtpInfo{url: "trackID=1", timestamp: 7, known: true}, infos[1])
+	require.True(t, infos[0].numbered)
+	require.Equal(t, uint16(1), infos[0].sequence)
 	require.Equal(t, uint32(math.MaxUint32), infos[0].timestamp)
 	require.False(t, infos[2].known)
 	require.Equal(t, infos[1], infoOf(infos, 0, 2, "rtsp://h/a/trackID=1"))

@@ -52,13 +52,16 @@ func (r *clientReader) packet(channel uint8, b []byte) {
 func (r *clientReader) receive(track int, b []byte) {
 	now := time.Now()
 	r.last = now
-	for r.size >= r.limit && r.err == nil {
+	if r.show.refuses(track, b, now) {
+		return
+	}
+	for r.size >= r.limit && r.err == nil && !r.show.pending {
 		r.blocked++
 		r.space.Wait()
 		r.blocked--
 		r.last = time.Now()
 	}
-	if r.err != nil {
+	if r.err != nil || r.show.deaf {
 		return
 	}
 	r.packets++
@@ -84,16 +87,20 @@ func (r *clientReader) took(frames []*codec.Frame, n int) {
 	if cap(frames) != cap(r.frames) {
 		r.store = frames
 	}
-	r.frames = frames
+	r.frames = frames[:n]
 	for _, f := range frames[n:] {
 		if !r.begun[f.Track.ID] { // with B-frames, decoding begins before the first picture is shown
-			r.begun[f.Track.ID], r.shift = true, max(r.shift, -f.DTS)
+			r.begun[f.Track.ID], r.shift = true, max(r.shift, -f.DTS-r.show.base)
 		}
-		f.DTS, f.PTS = max(0, f.DTS+r.shift), max(0, f.PTS+r.shift)
+		if !r.place(f) {
+			continue
+		}
+		r.frames = append(r.frames, f)
 		r.size += len(f.Data) + frameOverhead
 		r.newest = max(r.newest, f.PTS)
 	}
-	if len(frames) > n {
+	clear(frames[len(r.frames):])
+	if len(r.frames) > n {
 		notify(r.ready)
 	}
 }
@@ -113,6 +120,9 @@ func (r *clientReader) expire(now time.Time) (next time.Time) {
 
 // hear takes in an RTCP packet. r.mu is held.
 func (r *clientReader) hear(track int, b []byte) {
+	if r.show.deaf {
+		return
+	}
 	now := time.Now()
 	if r.recv.Reorder && saysBye(b) {
 		if len(r.byes) < 2*len(r.medias) {

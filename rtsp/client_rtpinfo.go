@@ -12,6 +12,8 @@ type rtpInfo struct {
 	url       string // as the server wrote it
 	timestamp uint32 // of the time at which playing begins
 	known     bool   // there is a timestamp
+	sequence  uint16 // of the first packet
+	numbered  bool   // there is a sequence
 }
 
 // parseRTPInfo decodes a RTP-Info header. URLs may have commas and semicolons.
@@ -32,6 +34,9 @@ func parseRTPInfo(value string) []rtpInfo {
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "url":
 				info.url = value
+			case "seq":
+				n, err := strconv.ParseUint(value, 10, 16)
+				info.sequence, info.numbered = uint16(n), err == nil
 			case "rtptime":
 				n, err := strconv.ParseUint(value, 10, 32)
 				info.timestamp, info.known = uint32(n), err == nil

@@ -80,7 +80,7 @@ func (r *clientReader) look(now time.Time) (next time.Time, over bool) {
 		}
 		soonest(until)
 	}
-	if r.blocked > 0 {
+	if r.blocked > 0 || r.show.paused {
 		r.last = now // it is us who do not listen
 	}
 	if silence := r.client.silence(); silence > 0 {

@@ -39,7 +39,7 @@ func (c *conn) open(r *wire.Request, rawURL string, then func() error) error {
 			a.discard(nil)
 			return c.refuse(r, a.req.Key.Path(), source.ErrUnsupported, false)
 		}
-		for _, t := range a.cursor.Reader().Tracks() {
+		for _, t := range a.tracks {
 			if !t.Synthetic && !slices.ContainsFunc(s.sent, func(x sent) bool { return x.id == t.ID }) {
 				c.srv.listen.Print(slog.LevelInfo, "track left out", "stream", a.req.Key.Path(), "track", t.String())
 			}
@@ -55,17 +55,21 @@ func (c *conn) watch(req *source.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	cursor, err := source.FeedOf(c.ctx, reader, FeedFormat())
+	a := answer{tracks: reader.Tracks()}
+	if s, ok := source.As[source.Seeker](reader); ok {
+		a.length = max(0, s.Duration())
+	}
+	a.cursor, err = source.FeedOf(c.ctx, reader, FeedFormat())
 	if err != nil {
 		_ = reader.Close()
 		return answer{}, err
 	}
-	return answer{cursor: cursor}, nil
+	return a, nil
 }
 
 // newPlaySession returns the session of a stream that may be played.
 func newPlaySession(base string, a answer) *session {
-	s := &session{id: newSessionID(), base: base, req: a.req, cursor: a.cursor, mux: a.cursor.Muxer().(*muxer)}
+	s := &session{id: newSessionID(), base: base, req: a.req, cursor: a.cursor, length: a.length, mux: a.cursor.Muxer().(*muxer)}
 	s.sent = s.mux.sent()
 	for i := range s.sent {
 		s.medias = append(s.medias, s.sent[i].media)
@@ -75,10 +79,7 @@ func newPlaySession(base string, a answer) *session {
 
 // describeReply describes a stream that may be played.
 func describeReply(s *session) *reply {
-	p := presentation{medias: s.medias}
-	if seeker, ok := source.As[source.Seeker](s.cursor.Reader()); ok {
-		p.duration = seeker.Duration()
-	}
+	p := presentation{medias: s.medias, duration: s.length}
 	return &reply{
 		status: 200,
 		header: fields(

@@ -21,9 +21,15 @@
 // described with. What packets hold is internal/rtp's; MPEG transport streams
 // (payload type 33) are opened, mpegts.go, and their tracks are ordinary ones.
 //
+// Of a film, which is a Reader that is a source.Seeker, every viewer has packets of
+// its own, with times of their own (playback.go). PLAY goes elsewhere in it by
+// Range, and faster by Scale, with packets that go by the wall clock, or by Speed,
+// with packets that keep their times; PAUSE has it stand still.
+//
 // The client: client.go (options), client_conn.go (requests and answers),
 // client_media.go (SETUP); playing in client_play.go, client_receive.go and
-// client_reader.go, publishing in client_publish.go and client_writer.go.
+// client_reader.go, films in client_film.go; publishing in client_publish.go and
+// client_writer.go.
 //
 // # Limits
 //

@@ -49,6 +49,7 @@ type muxer struct {
 	zero   time.Time     // when time 0 of the stream was; the zero Time before the first frame
 	skew   time.Duration // by which the sender's clock is ahead of zero
 	header []byte        // as of the newest key packet, before it
+	film   *playback     // nil: the packets have the times of the stream
 }
 
 // A muxedTrack is a track that is sent.
@@ -109,6 +110,12 @@ func (m *muxer) Header() []byte {
 	return m.header
 }
 
+// Carries implements source.Carrier.
+func (m *muxer) Carries(t *codec.Track) bool {
+	_, ok := rtp.Describe(t, firstDynamic)
+	return ok
+}
+
 // Append appends the packet of f.
 func (m *muxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, error) {
 	m.mu.Lock()
@@ -117,10 +124,14 @@ func (m *muxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, er
 	if x == nil || err != nil {
 		return dst, err
 	}
+	at, key := f.PTS, m.isKey(x, f)
+	x.at = at
+	if m.film != nil {
+		f = m.film.take(f, key && m.lead != nil)
+	}
 	m.tell(f)
-	key := m.isKey(x, f)
 	if key {
-		m.header = m.appendStart(nil, f.PTS)
+		m.header = m.appendStart(nil, at, f.PTS)
 	}
 	if !x.begun { // whoever begins here has a report from the header
 		x.begun, x.reported = true, f.DTS
@@ -131,7 +142,6 @@ func (m *muxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, er
 		x.due, x.reported = false, f.DTS
 		wire = x.packetizer.AppendReport(wire, f.PTS, m.zero.Add(f.PTS))
 	}
-	x.at = f.PTS
 	n := len(wire)
 	if wire, err = x.packetizer.Append(wire, f); err != nil {
 		return dst, err
@@ -234,14 +244,15 @@ type trackStart struct {
 	report    []byte // sender report, framed
 }
 
-// appendStart appends how the packets go on, at being the time of the stream.
-func (m *muxer) appendStart(dst []byte, at time.Duration) []byte {
+// appendStart appends how the packets go on: at is the time of the stream, and when
+// that of the packets.
+func (m *muxer) appendStart(dst []byte, at, when time.Duration) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(at))
 	var report []byte
 	for _, x := range m.tracks {
-		report = x.packetizer.AppendReport(report[:0], at, m.zero.Add(at))
+		report = x.packetizer.AppendReport(report[:0], when, m.zero.Add(when))
 		dst = binary.BigEndian.AppendUint16(dst, x.packetizer.Sequence())
-		dst = binary.BigEndian.AppendUint32(dst, x.packetizer.Timestamp(at))
+		dst = binary.BigEndian.AppendUint32(dst, x.packetizer.Timestamp(when))
 		dst = binary.BigEndian.AppendUint16(dst, uint16(len(report)))
 		dst = append(dst, report...)
 	}
@@ -276,7 +287,43 @@ func (m *muxer) now() start {
 	for _, x := range m.tracks {
 		at = max(at, x.at)
 	}
-	return readStart(m.appendStart(nil, at))
+	when := at
+	if m.film != nil {
+		at = m.film.last
+		when = m.film.when(at)
+	}
+	return readStart(m.appendStart(nil, at, when))
+}
+
+// PlayFilm implements source.FilmMuxer: the packets of a film have times of their
+// own.
+func (m *muxer) PlayFilm(time.Duration) { m.film = &playback{} }
+
+// Rewind implements source.Rewinder: who is sent datagrams waits for every number.
+func (m *muxer) Rewind(unsent []source.Packet) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range slices.Backward(unsent) {
+		for channel, b := range rtp.Datagrams(p.Wire) {
+			if i := int(channel / 2); channel%2 == 0 && i < len(m.tracks) {
+				m.tracks[i].packetizer.SetSequence(binary.BigEndian.Uint16(b[2:]))
+				break
+			}
+		}
+	}
+	if m.film != nil {
+		m.film.end = min(m.film.end, unsent[0].DTS)
+	}
+}
+
+// setScale has the packets of a film, from the next one on, go by the wall clock
+// when it is played at that speed.
+func (m *muxer) setScale(scale float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.film != nil {
+		m.film.setScale(scale)
+	}
 }
 
 // A sent is a track as viewers are told of it.

@@ -149,27 +149,55 @@ func (p *testPeer) starts(rtpInfos string) (at rtpInfo) {
 	}
 }
 
+// videoStep reads packets and returns the time between the first picture there is
+// and the next.
+func (p *testPeer) videoStep() uint32 {
+	p.t.Helper()
+	var first uint32
+	for n := 0; ; {
+		if x := p.rtp(); x.channel == 0 && (n == 0 || x.Timestamp != first) {
+			if n++; n == 2 {
+				return x.Timestamp - first
+			}
+			first = x.Timestamp
+		}
+	}
+}
+
 // TestPlayFile: a stream of some length goes where Range says, as fast as Scale
-// says, and what comes after an answer is what the answer tells of.
+// and Speed say, and what comes after an answer is what the answer tells of. The
+// times of packets go on without a gap.
 func TestPlayFile(t *testing.T) {
 	f := newFile()
 	url := startServer(t, &Server{Handler: f, Logger: testLog(t)}) + "film"
 	p := dialPeer(t, url)
 	d := p.setupAll(url, tcp)
 	require.Equal(t, fileLength, d.duration)
+	const step = 90000 / 25
 
 	r := p.do(200, "PLAY", url, "Range", "npt=5.5-", "Scale", "2.0")
 	require.Equal(t, "npt=5.000-20.000", r.Header.Get("Range"))
 	require.Equal(t, "2", r.Header.Get("Scale"))
+	require.Empty(t, r.Header.Get("Speed"))
 	first := p.starts(r.Header.Get("RTP-Info"))
+	require.EqualValues(t, step/2, p.videoStep())
 
 	// Another time, while it plays: nothing from before comes after the answer.
 	r = p.do(200, "PLAY", url, "Range", "npt=0:00:12-")
 	require.Equal(t, "npt=12.000-20.000", r.Header.Get("Range"))
 	require.Empty(t, r.Header.Get("Scale"))
+	var last uint32
+	for _, x := range p.packets {
+		if x.Channel == 0 {
+			last = parseRTP(t, x.Payload).Timestamp
+		}
+	}
 	p.packets = nil
 	second := p.starts(r.Header.Get("RTP-Info"))
-	require.Equal(t, uint32(7*90000), second.timestamp-first.timestamp)
+	if last != 0 {
+		require.InDelta(t, step, int32(second.timestamp-last), step, "a frame after the last one of before")
+	}
+	require.Less(t, second.timestamp-first.timestamp, uint32(5*90000))
 
 	// PLAY that changes nothing.
 	r = p.do(200, "PLAY", url)
@@ -180,7 +208,7 @@ func TestPlayFile(t *testing.T) {
 	p.packets = nil
 	p.do(200, "PLAY", url)
 	p.rtp()
-	require.Equal(t, []string{"seek 5.5s", "speed 2", "pause false", "seek 12s", "pause false", "pause false", "pause true", "pause false"}, f.ordered())
+	require.Equal(t, []string{"speed 2", "seek 5.5s", "pause false", "seek 12s", "pause false", "pause false", "pause true", "pause false"}, f.ordered())
 
 	// With a time it goes there.
 	p.do(200, "PAUSE", url)
@@ -188,22 +216,73 @@ func TestPlayFile(t *testing.T) {
 	require.Equal(t, "npt=0.000-20.000", r.Header.Get("Range"))
 	p.packets = nil
 	third := p.starts(r.Header.Get("RTP-Info"))
-	require.Equal(t, first.timestamp-5*90000, third.timestamp)
+	require.Less(t, third.timestamp-second.timestamp, uint32(5*90000))
 
-	// A time there is not, and a speed.
+	// Other speeds, without another time: the answer tells of the packets that are
+	// affected.
+	r = p.do(200, "PLAY", url, "Scale", "0.5")
+	require.Equal(t, "0.5", r.Header.Get("Scale"))
+	require.Contains(t, r.Header.Get("Range"), "-20.000")
+	from, ok := parseRange(r.Header.Get("Range"))
+	require.True(t, ok)
+	require.Less(t, from, 5*time.Second)
+	infos := parseRTPInfo(r.Header.Get("RTP-Info"))
+	require.Len(t, infos, 2)
+	p.packets = nil
+	for x := p.rtp(); x.channel != 0 || int32(x.Timestamp-infos[0].timestamp) < step*2; x = p.rtp() {
+		require.Less(t, int32(x.Timestamp-infos[x.channel/2].timestamp), int32(90000))
+	}
+	require.EqualValues(t, step*2, p.videoStep())
+	r = p.do(200, "PLAY", url, "Scale", "1", "Speed", "3")
+	require.Equal(t, "1", r.Header.Get("Scale"))
+	require.Equal(t, "3", r.Header.Get("Speed"))
+	require.Equal(t, "speed 3", f.ordered()[len(f.ordered())-2])
+
+	// A time there is not, and a speed: all is as it was.
 	f.mu.Lock()
 	f.fail = source.ErrUnsupported
 	f.mu.Unlock()
 	p.do(457, "PLAY", url, "Range", "npt=7-")
-	r = p.do(200, "PLAY", url, "Scale", "3")
+	r = p.do(200, "PLAY", url, "Scale", "300")
 	require.Equal(t, "1", r.Header.Get("Scale"))
+	require.Equal(t, "3", p.do(200, "PLAY", url, "Speed", "100").Header.Get("Speed"))
+	require.Empty(t, p.do(200, "PLAY", url, "Speed", "-1").Header.Get("Speed"))
 	f.mu.Lock()
 	f.fail = nil
 	f.mu.Unlock()
+	p.packets = nil
+	p.rtp()
 
 	// To the end.
 	p.do(200, "PLAY", url, "Range", "npt=19-")
 	p.requireClosed()
+}
+
+// TestPlayFileNumbers: wherever a viewer goes, its packets are numbered and timed
+// without gaps, though some that were made were never sent.
+func TestPlayFileNumbers(t *testing.T) {
+	f := newFile()
+	url := startServer(t, &Server{Handler: f}) + "film"
+	p := dialPeer(t, url)
+	p.setupAll(url, tcp)
+	last := map[uint8]playedPacket{}
+	check := func(x playedPacket) {
+		if y, ok := last[x.channel]; ok {
+			require.Equal(t, y.Sequence+1, x.Sequence)
+			require.Less(t, x.Timestamp-y.Timestamp, uint32(90000/5))
+		}
+		last[x.channel] = x
+	}
+	p.do(200, "PLAY", url)
+	for i := range 20 {
+		if i%2 == 0 {
+			p.do(200, "PAUSE", url)
+		}
+		p.do(200, "PLAY", url, "Range", fmt.Sprintf("npt=%d-", i*7%18))
+		for n := len(p.packets) + 20*(i%3); n > 0; n-- {
+			check(p.rtp())
+		}
+	}
 }
 
 // TestPlayFileFromBeginning: the first PLAY of ffmpeg moves nothing.

@@ -1,7 +1,9 @@
 package rtsp
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -21,41 +23,42 @@ func (c *conn) wantPlay(r *wire.Request) error {
 	return nil
 }
 
-// play does what PLAY asks: a stream of some length goes to another time and
-// changes its speed, a live one goes on with the newest. The answer is sent just
-// before the first packet, for it tells which one that is.
+// play does what PLAY asks: a film goes to another time and changes its speed, a
+// live stream goes on with the newest. The answer is sent just before the first
+// packet, for it tells which one that is.
 func (w *viewer) play(r *wire.Request) error {
 	if w.starting.Load() {
 		return w.reply(r, &reply{status: wire.StatusMethodNotValidInThisState})
 	}
-	reader := w.session.cursor.Reader()
-	at, length, speed := time.Duration(-1), time.Duration(0), ""
-	if s, ok := source.As[source.Seeker](reader); ok {
-		length = s.Duration()
-	}
+	reader, length := w.session.cursor.Reader(), w.session.length
+	var sought bool
+	var a playAnswer
 	if length > 0 {
-		if from, ok := parseRange(r.Header.Get("Range")); ok && (from > 0 || w.played) {
-			ctx, cancel := context.WithTimeout(w.serving.Context(), listen.WriteTimeout)
-			defer cancel()
-			w.delivery.Pause(true)
-			var err error
-			if at, err = w.delivery.Seek(ctx, from); err != nil {
-				w.delivery.Pause(w.paused)
+		old := w.rate
+		a.rate, a.changed = w.setRate(reader, r)
+		from, ok := parseRange(r.Header.Get("Range"))
+		if ok && (from > 0 || w.played) {
+			if err := w.seek(from); err != nil {
+				w.apply(reader, old)
 				return w.reply(r, &reply{status: wire.StatusInvalidRange})
 			}
+			sought = true
 		}
-		speed = setSpeed(reader, r.Header.Get("Scale"))
 	}
-	resumes := w.paused && at < 0 && length > 0
-	plays := w.played && !w.paused && at < 0
+	goesOn := w.played && !sought && (!w.paused || length > 0)
 	w.played, w.paused = true, false
 	if p, ok := source.As[source.Pauser](reader); ok {
 		if err := p.Pause(false); err != nil {
 			return err
 		}
 	}
-	if plays || resumes { // it goes on where it is
-		if err := w.reply(r, playReply(speed, "", "")); err != nil {
+	if goesOn { // where it is
+		npt, info := "", ""
+		if a.changed {
+			st := w.session.mux.now()
+			npt, info = rangeFrom(st.at, length), packetInfo(w.session.setups, st)
+		}
+		if err := w.reply(r, a.reply(npt, info)); err != nil {
 			return err
 		}
 		w.delivery.Pause(false)
@@ -63,26 +66,29 @@ func (w *viewer) play(r *wire.Request) error {
 	}
 	w.starting.Store(true)
 	w.delivery.Resume(func(header []byte) []byte {
-		return w.begin(r, readStart(header), at, length, speed)
+		return w.begin(r, readStart(header), a)
 	})
 	return nil
 }
 
-// begin answers PLAY and returns what comes before the first packet; at is the
-// time of the stream if it is not that of the packet, below 0.
-func (w *viewer) begin(r *wire.Request, st start, at, length time.Duration, speed string) []byte {
+// seek goes to another time of a film.
+func (w *viewer) seek(to time.Duration) error {
+	if to > w.session.length {
+		return io.EOF
+	}
+	ctx, cancel := context.WithTimeout(w.serving.Context(), listen.WriteTimeout)
+	defer cancel()
+	_, err := w.delivery.Seek(ctx, to)
+	return err
+}
+
+// begin answers PLAY and returns what comes before the first packet.
+func (w *viewer) begin(r *wire.Request, st start, a playAnswer) []byte {
 	w.starting.Store(false)
 	if w.session.carrier == overMulticast {
 		st = w.session.mux.now() // the packets are those of all, and go on
 	}
-	if at < 0 {
-		at = st.at
-	}
-	npt := "npt=0.00-"
-	if length > 0 {
-		npt = "npt=" + formatNPT(at) + "-" + formatNPT(length)
-	}
-	b := playReply(speed, npt, packetInfo(w.session.setups, st)).append(nil, r, w.session.id)
+	b := a.reply(rangeFrom(st.at, w.session.length), packetInfo(w.session.setups, st)).append(nil, r, w.session.id)
 	if w.direct {
 		_ = w.say(b) // who cannot be told is found to be gone
 		b = nil
@@ -95,15 +101,92 @@ func (w *viewer) begin(r *wire.Request, st start, at, length time.Duration, spee
 	return b
 }
 
-// playReply returns the answer to PLAY. What is "" is left out.
-func playReply(scale, npt, info string) *reply {
-	a := &reply{status: 200}
-	for _, f := range []wire.Field{{Name: "Scale", Value: scale}, {Name: "Range", Value: npt}, {Name: "RTP-Info", Value: info}} {
-		if f.Value != "" {
-			a.header = append(a.header, f)
+// A rate is how fast a film is played. Zeros are 1.
+type rate struct {
+	scale float64 // of the film's time, RFC 2326, 12.34: the packets go by the wall clock
+	speed float64 // of the delivery, RFC 2326, 12.35: the packets keep their times
+}
+
+// A playAnswer is what PLAY is answered about rates.
+type playAnswer struct {
+	rate    rate // what is not 0 was asked for, and is so now
+	changed bool // the packets' times go by another scale from now on
+}
+
+// setRate does what Scale and Speed ask, as far as the film can be played so fast:
+// else it goes on as it does.
+func (w *viewer) setRate(reader source.Reader, r *wire.Request) (asked rate, changed bool) {
+	scale, hasScale := parseRate(r.Header.Get("Scale"))
+	speed, hasSpeed := parseRate(r.Header.Get("Speed"))
+	old, want := w.rate, w.rate
+	if hasScale {
+		want.scale = scale
+	}
+	if hasSpeed {
+		want.speed = speed
+	}
+	if want != old {
+		w.apply(reader, want)
+	}
+	if hasScale {
+		asked.scale = cmp.Or(w.rate.scale, 1)
+	}
+	if hasSpeed {
+		asked.speed = cmp.Or(w.rate.speed, 1)
+	}
+	return asked, cmp.Or(w.rate.scale, 1) != cmp.Or(old.scale, 1)
+}
+
+// apply plays at another rate, if that can be.
+func (w *viewer) apply(reader source.Reader, to rate) {
+	if to == w.rate {
+		return
+	}
+	s, ok := source.As[source.Speeder](reader)
+	if !ok || s.SetSpeed(cmp.Or(to.scale, 1)*cmp.Or(to.speed, 1)) != nil {
+		return
+	}
+	if to.scale != w.rate.scale {
+		w.session.mux.setScale(cmp.Or(to.scale, 1))
+	}
+	w.rate = to
+}
+
+// reply returns the answer to PLAY. What is "" is left out.
+func (a *playAnswer) reply(npt, info string) *reply {
+	res := &reply{status: 200}
+	add := func(name, value string) {
+		if value != "" {
+			res.header = append(res.header, wire.Field{Name: name, Value: value})
 		}
 	}
-	return a
+	add("Scale", formatRate(a.rate.scale))
+	add("Speed", formatRate(a.rate.speed))
+	add("Range", npt)
+	add("RTP-Info", info)
+	return res
+}
+
+// rangeFrom returns the Range of a stream that is played from at on.
+func rangeFrom(at, length time.Duration) string {
+	if length > 0 {
+		return "npt=" + formatNPT(at) + "-" + formatNPT(max(at, length))
+	}
+	return "npt=0.00-"
+}
+
+// formatRate returns the value of a Scale or Speed, "" for 0.
+func formatRate(x float64) string {
+	if x == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}
+
+// parseRate decodes a Scale or Speed. Backwards nothing is played.
+func parseRate(value string) (x float64, ok bool) {
+	x, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return x, err == nil && x > 0
 }
 
 // parseRange returns the time at which a Range (RFC 2326, 12.29) begins. Only
@@ -116,18 +199,4 @@ func parseRange(value string) (from time.Duration, ok bool) {
 	}
 	begin, _, _ := strings.Cut(value, "-")
 	return parseNPT(begin)
-}
-
-// setSpeed does what a Scale (RFC 2326, 12.34) asks and returns the Scale that
-// is answered, "" if there is none.
-func setSpeed(reader source.Reader, scale string) string {
-	speed, err := strconv.ParseFloat(strings.TrimSpace(scale), 64)
-	if err != nil || !(speed > 0) {
-		return ""
-	}
-	s, ok := source.As[source.Speeder](reader)
-	if !ok || s.SetSpeed(speed) != nil {
-		return "1"
-	}
-	return strconv.FormatFloat(speed, 'g', -1, 64)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/mediakit-go/mediakit/internal/udp"
 	"github.com/mediakit-go/mediakit/source"
@@ -19,6 +20,7 @@ type session struct {
 	medias []media // that were described or announced
 
 	cursor *source.Cursor // plays
+	length time.Duration  // of a film; 0: a live stream
 	mux    *muxer         // its
 	sent   []sent         // its tracks when they were described, as many as medias
 	caster *caster        // of a session over multicast

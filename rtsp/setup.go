@@ -89,7 +89,7 @@ func (c *conn) supports(t *transport) bool {
 		return false
 	}
 	if t.carrier == overMulticast {
-		return s.cursor != nil && c.srv.Multicast.Groups.IsValid() && c.srv.Multicast.Groups.Addr().Is4() == local.Is4()
+		return s.cursor != nil && s.length == 0 && c.srv.Multicast.Groups.IsValid() && c.srv.Multicast.Groups.Addr().Is4() == local.Is4()
 	}
 	if t.destination == "" {
 		return true

@@ -46,6 +46,7 @@ type viewer struct {
 	udp      *datagrams  // where they go, over UDP; else nil
 	played   bool        // there was a PLAY
 	paused   bool        // there was a PAUSE since
+	rate     rate        // at which a film is played
 	starting atomic.Bool // PLAY is not answered yet
 	left     atomic.Bool // the viewer has, or has to: nothing more is taken in
 

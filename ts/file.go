@@ -32,12 +32,12 @@ type File struct {
 	measured []uint16      // those of all tracks whose times count
 }
 
-// NewFile opens a file of that size. Closing it closes r if that is an io.Closer,
-// as NewFile does if it fails. Errors about the contents wrap [ErrInvalid].
+// NewFile opens a file of that size. Closing the File closes r if that is an
+// io.Closer; an error here leaves it open. Errors about the contents wrap
+// [ErrInvalid].
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{in: keysearch.NewInput(r, size)}
 	if err := f.open(size); err != nil {
-		_ = f.in.Close()
 		return nil, err
 	}
 	return f, nil
@@ -132,6 +132,7 @@ func (f *File) restart(k keysearch.Key) error {
 	r.ahead.Restart()
 	r.begun, r.shift, r.newest = true, k.Shift-f.zero, k.Time
 	clear(r.last)
+	f.scan.Forget() // it takes a while until it is needed again
 	return nil
 }
 

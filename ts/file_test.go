@@ -114,19 +114,7 @@ func TestFileJoined(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, err := NewFile(bytes.NewReader(b), int64(len(b)))
 			require.NoError(t, err)
-			require.InDelta(t, time.Minute, f.Duration(), float64(200*time.Millisecond))
-			times, err := f.KeyTimes(t.Context())
-			require.NoError(t, err)
-			require.Len(t, times, 3*20)
-			for i, want := range times {
-				require.InDelta(t, time.Duration(i)*time.Second, want, float64(200*time.Millisecond))
-				landed, err := f.Seek(t.Context(), want)
-				require.NoError(t, err)
-				require.Equal(t, want, landed)
-				fr, err := f.ReadFrame(t.Context())
-				require.NoError(t, err)
-				require.Equal(t, want, fr.DTS)
-			}
+			containertest.RequireKeysEachSecond(t, f, 3*20, 200*time.Millisecond)
 			_, err = f.Seek(t.Context(), 19*time.Second)
 			require.NoError(t, err)
 			rest, err := containertest.ReadAll(f)
@@ -139,14 +127,7 @@ func TestFileJoined(t *testing.T) {
 
 // later returns s as a file whose times begin at start.
 func later(t *testing.T, s testmedia.Stream, start time.Duration) []byte {
-	var frames []*codec.Frame
-	for _, f := range s.Take(20 * time.Second) {
-		moved := *f
-		moved.DTS += start
-		moved.PTS += start
-		frames = append(frames, &moved)
-	}
-	return write(t, s.Tracks(), frames)
+	return write(t, s.Tracks(), containertest.Later(s.Take(20*time.Second), start))
 }
 
 // The clock has 33 bits and wraps.
@@ -184,25 +165,7 @@ func TestFileCutAtEveryLength(t *testing.T) {
 func TestFileReadsLittle(t *testing.T) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 4_000_000}
 	b := write(t, s.Tracks(), s.Take(2*time.Minute))
-	in := &countingAt{ReaderAt: bytes.NewReader(b)}
-	f, err := NewFile(in, int64(len(b)))
-	require.NoError(t, err)
-	require.Less(t, in.n, 4<<20, "to open it")
-	in.n = 0
-	_, err = f.Seek(t.Context(), 77*time.Second)
-	require.NoError(t, err)
-	require.Less(t, in.n, 3<<20, "of %d", len(b))
-}
-
-type countingAt struct {
-	io.ReaderAt
-	n int
-}
-
-func (c *countingAt) ReadAt(b []byte, at int64) (int, error) {
-	n, err := c.ReaderAt.ReadAt(b, at)
-	c.n += n
-	return n, err
+	containertest.TestFileReadsLittle(t, openFile, b, 4<<20, 3<<20)
 }
 
 // FuzzFile opens, reads and searches anything.
@@ -221,15 +184,7 @@ func FuzzFile(f *testing.F) {
 		frames, err := containertest.ReadAll(file)
 		require.Equal(t, io.EOF, err)
 		containertest.RequireOrder(t, frames)
-		times, err := file.KeyTimes(t.Context())
-		require.NoError(t, err)
-		for _, at := range append(times[:min(len(times), 10)], time.Duration(at)) {
-			landed, err := file.Seek(t.Context(), at)
-			require.NoError(t, err)
-			if fr, err := file.ReadFrame(t.Context()); err == nil {
-				require.Equal(t, landed, fr.DTS)
-			}
-		}
+		containertest.RequireSeeks(t, file, time.Duration(at), nil)
 	})
 }
 

@@ -88,7 +88,7 @@ func (l *Listener) listen(a udpAddress) (*udp.Conn, error) {
 		ifi := l.Interface
 		if ifi == nil && a.ifi != "" {
 			var err error
-			if ifi, err = interfaceOf(a.ifi); err != nil {
+			if ifi, err = udp.InterfaceNamed(a.ifi); err != nil {
 				return nil, err
 			}
 		}
@@ -103,14 +103,6 @@ func (l *Listener) listen(a udpAddress) (*udp.Conn, error) {
 		return nil, err
 	}
 	return udp.NewConn(pc), nil
-}
-
-// interfaceOf returns the network interface with this name, or this address.
-func interfaceOf(s string) (*net.Interface, error) {
-	if ip, err := netip.ParseAddr(s); err == nil {
-		return udp.InterfaceOf(ip)
-	}
-	return net.InterfaceByName(s)
 }
 
 // A udpAddress is what a URL says.

@@ -170,6 +170,70 @@ func TestFileEnds(t *testing.T, open func(io.ReaderAt, int64) (File, error), b [
 	require.ErrorIs(t, err, source.ErrClosed)
 }
 
+// RequireKeysEachSecond requires n key frames, a second from each other, and that
+// Seek lands on them.
+func RequireKeysEachSecond(t *testing.T, f File, n int, tolerance time.Duration) {
+	t.Helper()
+	require.InDelta(t, time.Duration(n)*time.Second, f.Duration(), float64(tolerance))
+	times, err := f.KeyTimes(t.Context())
+	require.NoError(t, err)
+	require.Len(t, times, n)
+	for i, want := range times {
+		require.InDelta(t, time.Duration(i)*time.Second, want, float64(tolerance))
+		landed, err := f.Seek(t.Context(), want)
+		require.NoError(t, err)
+		require.Equal(t, want, landed)
+		fr, err := f.ReadFrame(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, fr.DTS)
+	}
+}
+
+// RequireSeeks goes to at and to the first key frames of a File whose contents may
+// be anything. Errors wrap invalid; nil: there are none.
+func RequireSeeks(t *testing.T, f File, at time.Duration, invalid error) {
+	t.Helper()
+	times, err := f.KeyTimes(t.Context())
+	require.NoError(t, err)
+	for _, at := range append(times[:min(len(times), 10)], at) {
+		landed, err := f.Seek(t.Context(), at)
+		if err != nil {
+			require.ErrorIs(t, err, invalid)
+			continue
+		}
+		if fr, err := f.ReadFrame(t.Context()); err == nil {
+			require.Equal(t, landed, fr.DTS)
+		}
+	}
+}
+
+// TestFileReadsLittle requires that less than so many bytes are read to open a large
+// file, and to find a place in it.
+func TestFileReadsLittle(t *testing.T, open func(io.ReaderAt, int64) (File, error), b []byte, opening, seeking int) {
+	t.Helper()
+	in := &CountingAt{ReaderAt: bytes.NewReader(b)}
+	f, err := open(in, int64(len(b)))
+	require.NoError(t, err)
+	require.Less(t, in.N, opening, "to open it")
+	in.N = 0
+	_, err = f.Seek(t.Context(), f.Duration()*5/8)
+	require.NoError(t, err)
+	require.Less(t, in.N, seeking, "of %d", len(b))
+}
+
+// A CountingAt counts the bytes that are read.
+type CountingAt struct {
+	io.ReaderAt
+	N int
+}
+
+// ReadAt implements io.ReaderAt.
+func (c *CountingAt) ReadAt(b []byte, at int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(b, at)
+	c.N += n
+	return n, err
+}
+
 type closeCounter struct {
 	io.ReaderAt
 	n int

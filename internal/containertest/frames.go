@@ -47,6 +47,17 @@ func OfKind(frames []*codec.Frame, k codec.Kind) (of []*codec.Frame) {
 	return of
 }
 
+// Later returns frames as they are when they come later by d.
+func Later(frames []*codec.Frame, d time.Duration) (later []*codec.Frame) {
+	for _, f := range frames {
+		g := *f
+		g.DTS += d
+		g.PTS += d
+		later = append(later, &g)
+	}
+	return later
+}
+
 // Digest is short where a message would have to show all of b.
 func Digest(b []byte) string { return fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b)) }
 

@@ -19,6 +19,7 @@ const (
 	maxTail   = 64 << 20  // at the end of a file, in which there must be a frame
 	samples   = 16        // places that are looked at for whether times rise
 	stepBack  = time.Second
+	maxStep   = time.Second            // that the last frame is taken to last
 	audioStep = 500 * time.Millisecond // between the times of a file without video
 )
 
@@ -109,7 +110,7 @@ func (x *Index) next(ctx context.Context, from, to int64) (found Entry, ok bool,
 }
 
 // tail finds the last frame and the duration: from the first frame to the end of
-// the last, which is as long as the one of its track before it.
+// the last, which is as long as the one of its track before it, a second at most.
 func (x *Index) tail(ctx context.Context) error {
 	x.last = x.first
 	for size := int64(near); ; size *= 4 {
@@ -134,7 +135,7 @@ func (x *Index) tail(ctx context.Context) error {
 		}
 		if sought > 1 || from == x.From || size >= maxTail {
 			for _, t := range ends {
-				x.duration = max(x.duration, 2*t.last-t.before)
+				x.duration = max(x.duration, t.last+min(t.last-t.before, maxStep))
 			}
 			return nil
 		}
@@ -158,13 +159,30 @@ func (x *Index) checkHints(ctx context.Context) error {
 			return nil
 		}
 	}
-	last, _, err := x.Find(ctx, math.MaxInt64)
-	if err != nil {
-		return err
-	}
-	first, _, err := x.Find(ctx, math.MinInt64)
-	x.hinted = last.Time <= x.Hints[n-1].Time && first.Time >= x.Hints[0].Time
+	var err error
+	x.hinted, err = x.complete(ctx)
 	return err
+}
+
+// complete reports whether Hints are all keys, as far as beginning, middle and end
+// tell. Writers leave keys out where there were too many.
+func (x *Index) complete(ctx context.Context) (bool, error) {
+	n, first := len(x.Hints), x.Hints[0].Time
+	before := []time.Duration{math.MaxInt64}
+	want := []time.Duration{x.Hints[n-1].Time}
+	for _, i := range []int{0, (n - 1) / 2} {
+		if i+1 < n {
+			before, want = append(before, x.Hints[i+1].Time), append(want, x.Hints[i].Time)
+		}
+	}
+	for i, t := range before {
+		k, ok, err := x.Find(ctx, t-1)
+		if err != nil || !ok || k.Time != want[i] {
+			return false, err
+		}
+	}
+	k, ok, err := x.Find(ctx, math.MinInt64)
+	return ok && k.Time == first && len(x.Hints) == n, err // Find may have found one wrong
 }
 
 // proves reports whether a hint is a key of this time, and completes it.

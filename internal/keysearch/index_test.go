@@ -179,6 +179,61 @@ func TestJoined(t *testing.T) {
 	}
 }
 
+// Hints are what the file says. If they are all keys nothing else is read for them;
+// if some are left out they help nevertheless; those that are not true do no harm.
+func TestHints(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(hints []Entry) []Entry
+		hinted bool
+		kept   bool // after the file was opened
+	}{
+		{"all", func(h []Entry) []Entry { return h }, true, true},
+		{"every other", func(h []Entry) []Entry {
+			var some []Entry
+			for i := 0; i < len(h); i += 2 {
+				some = append(some, h[i])
+			}
+			return some
+		}, false, true},
+		{"one", func(h []Entry) []Entry { return h[:1] }, false, true},
+		{"the last one missing", func(h []Entry) []Entry { return h[:len(h)-1] }, false, true},
+		{"the first one missing", func(h []Entry) []Entry { return h[1:] }, false, true},
+		{"a wrong place", func(h []Entry) []Entry { h[0].At++; return h }, false, false},
+		{"a wrong time", func(h []Entry) []Entry { h[len(h)-1].Time += time.Second; return h }, false, false},
+		{"no key", func(h []Entry) []Entry { h[0].At += 2 * frameLen; h[0].Time += 40 * time.Millisecond; return h }, false, false},
+		{"outside", func(h []Entry) []Entry { h[len(h)-1].At = 1 << 40; return h }, false, false},
+		{"one of many wrong", func(h []Entry) []Entry { h[149].At++; return h }, false, false}, // beside the middle
+		{"one of many wrong, found later", func(h []Entry) []Entry { h[77].At++; return h }, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := filmOf(300)
+			x := f.index()
+			for _, e := range f.entries {
+				if e.Key {
+					x.Hints = append(x.Hints, e)
+				}
+			}
+			x.Hints = c.change(x.Hints)
+			require.NoError(t, x.Open(t.Context()))
+			require.Equal(t, c.hinted, x.hinted)
+			require.Equal(t, c.kept, x.Hints != nil)
+			f.looked = 0
+			times, err := x.Times(t.Context())
+			require.NoError(t, err)
+			require.Len(t, times, 300)
+			require.Equal(t, c.hinted, f.looked == 0)
+			x.scanned = false
+			for at := range 300 {
+				k, ok, err := x.Find(t.Context(), time.Duration(at)*time.Second+1)
+				require.NoError(t, err)
+				require.True(t, ok)
+				require.Equal(t, Key{At: int64(at) * 50 * frameLen, Time: time.Duration(at) * time.Second}, k)
+			}
+		})
+	}
+}
+
 // A part of another timeline that lies where Find looks first.
 func TestFindFalls(t *testing.T) {
 	f := filmOf(1000)

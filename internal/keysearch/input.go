@@ -86,6 +86,9 @@ func (w *Window) Bytes(at int64, n, ahead int) ([]byte, error) {
 	return w.buf, err
 }
 
+// Forget gives up the memory.
+func (w *Window) Forget() { w.buf = nil }
+
 // Unwrapper returns an Unwrapper of bits whose last value was at, which is not
 // negative.
 func Unwrapper(bits uint, at int64) codec.Unwrapper {

@@ -93,6 +93,32 @@ func (r *reader) ReadFrame(ctx context.Context) (*codec.Frame, error) { return r
 
 func TestEnds(t *testing.T) { containertest.TestReaderEnds(t, newReader, []byte("frames")) }
 
+// A Queue that is restarted goes on with what comes next, even behind the end.
+func TestRestart(t *testing.T) {
+	n := 0
+	q := &Queue{Known: func() bool { return true }}
+	q.Fill = func() error {
+		if n++; n%3 == 0 {
+			return errEnd
+		}
+		q.Frames = append(q.Frames, &codec.Frame{DTS: time.Duration(n)}, &codec.Frame{})
+		return nil
+	}
+	next := func() time.Duration {
+		f, err := q.Next(t.Context())
+		require.NoError(t, err)
+		return f.DTS
+	}
+	require.Equal(t, time.Duration(1), next())
+	q.Restart()
+	require.Equal(t, time.Duration(2), next())
+	require.Zero(t, next())
+	_, err := q.Next(t.Context())
+	require.Equal(t, errEnd, err)
+	q.Restart()
+	require.Equal(t, time.Duration(4), next())
+}
+
 // A source that cannot be closed is left alone, and what was read is given out.
 func TestCloseWithoutCloser(t *testing.T) {
 	q := newQueue(2, 1)
