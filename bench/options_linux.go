@@ -24,11 +24,14 @@ type options struct {
 	only      map[string]bool // parts; empty: all
 	markdown  string
 	profile   string
+	quick     bool
 	command   string
 }
 
 // parts and protocols are what a run consists of.
-func parts() []string { return []string{"floor", "server", "nginx", "publishers", "join", "hls"} }
+func parts() []string {
+	return []string{"floor", "server", "nginx", "publishers", "join", "hls", "record", "seek", "transmux"}
+}
 
 func protocols() []string {
 	return []string{crowd.RTMP, crowd.FLV, crowd.WS, crowd.TS, crowd.WSTS, crowd.FMP4, crowd.WSFMP4, crowd.RTSP, crowd.RTSPUDP}
@@ -84,7 +87,7 @@ func parse(args []string) (o options, err error) {
 		return o, err
 	}
 	o.command = strings.Join(append([]string{"go run ./bench"}, args...), " ")
-	if *quick {
+	if o.quick = *quick; o.quick {
 		set := map[string]bool{}
 		f.Visit(func(f *flag.Flag) { set[f.Name] = true })
 		if !set["n"] {

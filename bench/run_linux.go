@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"strconv"
 	"time"
 
 	"github.com/mediakit-go/mediakit/bench/internal/proc"
@@ -28,6 +29,14 @@ func run(args []string) error {
 			return viewersMain()
 		case "publish":
 			return publishMain()
+		case "film": // clip, path, bytes
+			size, err := strconv.Atoi(args[3])
+			if err != nil {
+				return err
+			}
+			return filmMain(args[1], args[2], size)
+		case "transmux": // from, to, fragmented, profile
+			return transmuxMain(args[1], args[2], args[3] == "true", args[4])
 		}
 	}
 	o, err := parse(args)

@@ -26,6 +26,9 @@ type session struct {
 	joins    []crowd.Joins // as joinCells
 	servings []serving
 	delays   []delay
+	muxed    []transmuxing
+	seeks    []seeking
+	records  []recording
 	failures []failure
 }
 
@@ -78,6 +81,24 @@ func (s *session) measure() {
 	}
 	if s.does("hls") {
 		s.measureHLS()
+	}
+	if s.does("seek") {
+		var err error
+		if s.seeks, err = measureSeek(s.options, s.progress); err != nil {
+			s.fail(cell{}, fmt.Errorf("seek: %w", err))
+		}
+	}
+	if s.does("record") {
+		var err error
+		if s.records, err = measureRecord(s.options, s.progress); err != nil {
+			s.fail(cell{}, fmt.Errorf("record: %w", err))
+		}
+	}
+	if s.does("transmux") {
+		var err error
+		if s.muxed, err = measureTransmux(s.options, s.progress); err != nil {
+			s.fail(cell{}, fmt.Errorf("transmux: %w", err))
+		}
 	}
 }
 
@@ -179,7 +200,19 @@ func (s *session) write(w io.Writer) {
 		fmt.Fprintln(w)
 		writeHLS(w, s.delays, s.servings)
 	}
-	all := slices.Concat(hlsTargets(s.delays, s.servings), viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
+	if len(s.muxed) > 0 {
+		fmt.Fprintln(w)
+		writeTransmux(w, s.muxed)
+	}
+	if len(s.records) > 0 {
+		fmt.Fprintln(w)
+		writeRecord(w, s.records)
+	}
+	if len(s.seeks) > 0 {
+		fmt.Fprintln(w)
+		writeSeek(w, s.seeks)
+	}
+	all := slices.Concat(recordTargets(s.records), seekTargets(s.seeks), transmuxTargets(s.muxed), hlsTargets(s.delays, s.servings), viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
 	if len(all) > 0 {
 		fmt.Fprintln(w)
 		writeTargets(w, all)

@@ -95,3 +95,21 @@ func TestInsert(t *testing.T) {
 	require.Equal(t, "a\n"+resultsBegin+results+resultsEnd+"b\n",
 		string(insert([]byte("a\n"+resultsBegin+"old\nold\n"+resultsEnd+"b\n"), []byte(results))))
 }
+
+func TestTransmux(t *testing.T) {
+	all := []transmuxing{{
+		conversion: conversion{From: "film.fmp4.mp4", To: "film.ts"}, Bytes: 600e6,
+		Ours:   []effort{{2 * time.Second, time.Second, 30e6}, {3 * time.Second, 2 * time.Second, 31e6}, {4 * time.Second, time.Second, 32e6}},
+		Theirs: []effort{{time.Second, 2 * time.Second, 60e6}, {time.Second, 2 * time.Second, 60e6}, {2 * time.Second, 4 * time.Second, 60e6}},
+		Short:  effort{RSS: 13e6},
+	}}
+	var b strings.Builder
+	writeTransmux(&b, all)
+	require.Contains(t, b.String(), "| fMP4 → TS | 600 | 3.00 | 2.00 | 1.00 | 0.50 | 31 | 60 | 13 |\n")
+	b.Reset()
+	writeTargets(&b, transmuxTargets(all))
+	require.Contains(t, b.String(), "wall ÷ ffmpeg's | 2.00 | 1.00 | **missed** |")
+	require.Contains(t, b.String(), "CPU ÷ ffmpeg's | 0.50 | 1.00 | ok |")
+	require.Contains(t, b.String(), "(the collector's choice) | 16.4 | 16.0 | **missed** |")
+	require.Contains(t, b.String(), "RSS ÷ ffmpeg's | 0.52 | 1.00 | ok |")
+}

@@ -33,10 +33,10 @@
 //
 // [Download] fetches a file, and goes on where an earlier attempt was cut.
 //
-// Streams by HLS have goroutines, which their Close waits for, as a VOD's that are
-// shared have and Proxies; the rest has none. Reading: player.go (a scheme's client),
-// http.go (HTTP and WebSocket), file.go (files), sniff.go (what it is), timeline.go
-// (several files), vod.go, proxies.go, download.go.
+// Streams by HLS, those that a VOD shares, and Proxies have goroutines, which Close
+// waits for; the rest has none. Reading: player.go (a scheme's client), http.go (HTTP
+// and WebSocket), file.go (files), sniff.go (what it is), timeline.go (several files),
+// vod.go, proxies.go, download.go.
 package player
 
 import (
@@ -49,6 +49,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
@@ -92,12 +93,12 @@ const schemes = "rtsp, rtsps, rtmp, rtmps, http, https, ws, wss, udp, rtp, file,
 
 // Source returns a Source that opens url, each time anew.
 func (c *Client) Source(url string) source.Source {
-	scheme, _, remote := strings.Cut(url, "://")
-	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
+	if fileurl.Is(url) {
 		return source.SourceFunc(func(ctx context.Context) (source.Reader, error) { return c.openFile(ctx, url) })
 	}
+	scheme, _, _ := strings.Cut(url, "://")
 	var open func(context.Context, string) (source.Reader, error)
-	switch scheme {
+	switch strings.ToLower(scheme) {
 	case "rtsp", "rtsps":
 		open = (&rtsp.Client{
 			Transport: c.Transport, TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, ReadTimeout: c.ReadTimeout, Logger: c.Logger,

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -50,12 +50,6 @@ func (p Proxy) complete() (Proxy, error) {
 	return p, p.Key.Validate()
 }
 
-// file reports whether p plays a file.
-func (p Proxy) file() bool {
-	scheme, _, remote := strings.Cut(p.URL, "://")
-	return !remote || strings.EqualFold(scheme, "file")
-}
-
 // source returns a Source that opens the URL as c does, but for what p sets.
 func (p Proxy) source(c Client) source.Source {
 	c.Timeout = cmp.Or(p.Timeout, c.Timeout)
@@ -73,7 +67,7 @@ func (p Proxy) source(c Client) source.Source {
 func (p Proxy) backoff(b source.Backoff) source.Backoff {
 	b.Attempts = cmp.Or(p.Attempts, b.Attempts)
 	b.EndAtEOF = b.EndAtEOF || p.EndAtEOF
-	if p.file() {
+	if fileurl.Is(p.URL) {
 		b.Attempts, b.EndAtEOF = 1, true
 	}
 	return b

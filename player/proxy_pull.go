@@ -116,7 +116,7 @@ func (w *pull) Run(ctx context.Context) {
 		err = source.ErrClosed
 	}
 	w.progress.End(err)
-	w.logState("proxy has ended", err)
+	w.tell("proxy has ended", err)
 }
 
 // pull pulls for good and returns why it is over.
@@ -198,21 +198,16 @@ func (w *pull) note(s source.RetryState) {
 		} // else Run tells, and why
 		return
 	case source.RetryLive:
-		w.logState("proxy has its source", nil)
+		w.tell("proxy has its source", nil)
 	case source.RetryWaiting:
-		w.logState("proxy waits for its source", s.Err)
+		w.tell("proxy waits for its source", s.Err)
 	}
 	w.progress.Note(s, false)
 }
 
-func (w *pull) logState(what string, err error) {
-	switch {
-	case w.log == nil:
-	case err == nil:
-		w.log.Info(what, "stream", w.Key.String())
-	default:
-		w.log.Info(what, "stream", w.Key.String(), "reason", err)
-	}
+// tell logs what has happened, and why if there is a reason.
+func (w *pull) tell(what string, reason error) {
+	proxy.Log(w.log, what, reason, "stream", w.Key.String())
 }
 
 // watch sees to it that viewers do not wait for longer than they want.

@@ -68,7 +68,7 @@ const sharedIdle = 20 * time.Second
 // beyond the end, ErrForbidden for what this process may not read, ErrUnsupported
 // for what cannot be played and ErrLimit.
 func (v *VOD) Play(ctx context.Context, req *source.Request) (source.Reader, error) {
-	f, err := v.find(req.Key)
+	f, err := v.find(req)
 	if err == nil {
 		var r source.Reader
 		switch hls := req.Schema == "hls" || req.Schema == "hls.fmp4"; {

@@ -28,9 +28,10 @@ type found struct {
 // A folder is that of an application.
 type folder struct{ root, vhost, app string }
 
-// find returns the files that key names; errNoFilm if there are none, or none that
+// find returns the files that req names; errNoFilm if there are none, or none that
 // may be asked for.
-func (v *VOD) find(key source.Key) (*found, error) {
+func (v *VOD) find(req *source.Request) (*found, error) {
+	key := req.Key
 	f := &found{folder: folder{v.Root, "", cmp.Or(v.App, "record")}}
 	if key.Vhost != "" && key.Vhost != source.DefaultVhost {
 		f.folder.vhost = key.Vhost
@@ -50,7 +51,10 @@ func (v *VOD) find(key source.Key) (*found, error) {
 		return nil, refusal(err)
 	}
 	defer root.Close()
-	for _, name := range f.names {
+	for i, name := range f.names {
+		if flash := name + ".flv"; strings.HasPrefix(req.Protocol, "rtmp") && kindOf(name) == kindNone && isFile(root, flash) {
+			name, f.names[i] = flash, flash // clients of RTMP leave this extension out, as for Flash
+		}
 		info, err := root.Stat(name)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
@@ -115,4 +119,10 @@ func localName(name string) (string, error) {
 		return "", fs.ErrNotExist
 	}
 	return local, nil
+}
+
+// isFile reports whether root has a file of that name.
+func isFile(root *os.Root, name string) bool {
+	info, err := root.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }

@@ -112,6 +112,23 @@ func TestVOD(t *testing.T) {
 	}
 }
 
+// Clients of RTMP leave the extension of FLV files out.
+func TestVODFlash(t *testing.T) {
+	root := vault(t)
+	v := &VOD{Root: root}
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "record", "cam", "a"), 0o755)) // what has the name is no film
+	for protocol, found := range map[string]bool{"rtmp": true, "rtmps": true, "http": false, "rtsp": false} {
+		req := asked("cam/a", "")
+		req.Schema, req.Protocol = "rtmp", protocol
+		r, err := v.Play(t.Context(), req)
+		require.Equal(t, found, err == nil, "%s: %v", protocol, err)
+		if found {
+			require.Len(t, r.Tracks(), 2)
+			require.NoError(t, r.Close())
+		}
+	}
+}
+
 // Each viewer has a timeline of its own.
 func TestVODViewers(t *testing.T) {
 	root := vault(t)

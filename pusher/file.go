@@ -106,15 +106,13 @@ func (c *Client) createHLS(path string, tracks []*codec.Track) (source.Writer, e
 		return nil, err
 	}
 	o := hls.Options{Dir: dir, Record: name, Segment: c.Segment, Logger: c.Logger}
-	carries := ts.Carries
 	if strings.HasSuffix(strings.ToLower(name), ".fmp4.m3u8") {
-		o.Container, carries = hls.FMP4, mp4.Carries
+		o.Container = hls.FMP4
 	}
-	w, err := hls.NewWriter(tracks, o)
+	w, err := hls.NewWriter(tracks, o) // which logs the tracks that are left out
 	if err != nil {
 		return nil, err
 	}
-	c.leaveOut(path, tracks, carries)
 	return w, nil
 }
 

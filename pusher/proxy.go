@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -48,12 +48,6 @@ func (p Proxy) complete() (Proxy, error) {
 	return p, p.Key.Validate()
 }
 
-// file reports whether p writes a file.
-func (p Proxy) file() bool {
-	scheme, _, remote := strings.Cut(p.URL, "://")
-	return !remote || strings.EqualFold(scheme, "file")
-}
-
 // sink returns a Sink that creates the URL as c does, but for what p sets.
 func (p Proxy) sink(c Client) source.Sink {
 	c.Timeout = cmp.Or(p.Timeout, c.Timeout)
@@ -67,7 +61,7 @@ func (p Proxy) sink(c Client) source.Sink {
 func (p Proxy) backoff(b source.Backoff) source.Backoff {
 	b.Attempts = cmp.Or(p.Attempts, b.Attempts)
 	b.EndAtEOF = p.EndWithSource
-	if p.file() {
+	if fileurl.Is(p.URL) {
 		b.Attempts, b.EndAtEOF = 1, true
 	}
 	return b

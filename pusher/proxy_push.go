@@ -42,7 +42,7 @@ func (w *push) Run(ctx context.Context) {
 		err = source.ErrClosed
 	}
 	w.progress.End(err)
-	w.logState("push proxy has ended", err)
+	w.tell("push proxy has ended", err)
 }
 
 // push pushes and returns why it is over.
@@ -73,22 +73,15 @@ func (w *push) note(s source.RetryState) {
 	case source.RetryEnded:
 		return
 	case source.RetryLive:
-		w.logState("push proxy has its target", nil)
+		w.tell("push proxy has its target", nil)
 	case source.RetryWaiting:
-		w.logState("push proxy waits", s.Err)
+		w.tell("push proxy waits", s.Err)
 	}
 	w.progress.Note(s, false)
 }
 
-func (w *push) logState(what string, err error) {
-	switch {
-	case w.log == nil:
-	case err == nil:
-		w.log.Info(what, "id", w.ID)
-	default:
-		w.log.Info(what, "id", w.ID, "reason", err)
-	}
-}
+// tell logs what has happened, and why if there is a reason.
+func (w *push) tell(what string, reason error) { proxy.Log(w.log, what, reason, "id", w.ID) }
 
 // Open makes an attempt: it waits for the stream and creates the target.
 func (w *push) Open(ctx context.Context) (source.Reader, error) {

@@ -42,6 +42,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
@@ -82,14 +83,14 @@ const schemes = "rtsp, rtsps, rtmp, rtmps, udp, rtp, file, or a path"
 
 // Sink returns a Sink that writes to url.
 func (c *Client) Sink(url string) source.Sink {
-	scheme, _, remote := strings.Cut(url, "://")
-	if scheme = strings.ToLower(scheme); !remote || scheme == "file" {
+	if fileurl.Is(url) {
 		return source.SinkFunc(func(ctx context.Context, tracks []*codec.Track) (source.Writer, error) {
 			return c.createFile(ctx, url, tracks)
 		})
 	}
+	scheme, _, _ := strings.Cut(url, "://")
 	var create func(context.Context, string, []*codec.Track) (source.Writer, error)
-	switch scheme {
+	switch strings.ToLower(scheme) {
 	case "rtsp", "rtsps":
 		create = (&rtsp.Client{
 			Transport: c.Transport, TLSConfig: c.TLSConfig, Dial: c.Dial, Timeout: c.Timeout, Logger: c.Logger,

@@ -91,7 +91,7 @@ func (c *Client) openUDP(ctx context.Context, u *url.URL, tracks []*codec.Track)
 		group.TTL = int(ttl)
 	}
 	if s := u.Query().Get("interface"); s != "" {
-		if group.Interface, err = interfaceOf(s); err != nil {
+		if group.Interface, err = udp.InterfaceNamed(s); err != nil {
 			return nil, err
 		}
 	}
@@ -123,14 +123,6 @@ func (c *Client) lookup(ctx context.Context, host string) (netip.Addr, error) {
 		}
 	}
 	return all[0], nil
-}
-
-// interfaceOf returns the network interface with this name, or this address.
-func interfaceOf(s string) (*net.Interface, error) {
-	if ip, err := netip.ParseAddr(s); err == nil {
-		return udp.InterfaceOf(ip)
-	}
-	return net.InterfaceByName(s)
 }
 
 // openPort opens a port to send from.

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -31,7 +32,9 @@ func main() {
 	flag.StringVar(&s.HTTPS, "https", "", "`address` for HTTP and WebSocket over TLS; needs -cert and -key")
 	flag.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate")
 	flag.StringVar(&s.Key, "key", "", "PEM `file` with its private key")
-	flag.StringVar(&s.Root, "root", "", "`folder` whose files are shown by HTTP; empty shows none")
+	flag.StringVar(&s.Root, "root", "", "`folder` whose files are shown by HTTP, and played if they lie in its folder record; empty shows none")
+	flag.Func("record", "record all streams below -root as one of these `formats`, or several with commas: mp4, flv, ts, hls, hls.fmp4", s.setRecord)
+	flag.DurationVar(&s.Slice, "slice", time.Hour, "`length` of the files of -record")
 	flag.StringVar(&s.HLSDir, "hls-dir", "", "`folder` for the segments of HLS; empty keeps them in memory only")
 	flag.Parse()
 	if flag.NArg() > 0 {

@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/mediakit-go/mediakit/hls"
+	"github.com/mediakit-go/mediakit/player"
+	"github.com/mediakit-go/mediakit/record"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/server"
@@ -27,8 +30,10 @@ type mediaserver struct {
 	RTMPS, RTSPS, HTTPS string
 	Cert, Key           string // PEM files, for those with an S
 	Multicast           string // range of groups; empty is off
-	Root                string // folder shown by HTTP; empty is none
-	HLSDir              string // folder for HLS segments; empty keeps them in memory only
+	Root                string // folder shown by HTTP, whose films are played; empty is none
+	Record              []record.Format
+	Slice               time.Duration // length of recorded files
+	HLSDir              string        // folder for HLS segments; empty keeps them in memory only
 }
 
 // run serves until ctx is done or a listener fails. Then all streams end: viewers
@@ -62,8 +67,13 @@ func (s mediaserver) run(ctx context.Context) error {
 		return err
 	}
 	hub := &source.Hub{Logger: log}
-	rtspServer := &rtsp.Server{Handler: hub, Logger: log, Multicast: rtsp.Multicast{Groups: groups, Loopback: true}}
-	web := s.web(hub, log)
+	recording, err := s.record(hub, log)
+	if err != nil {
+		return err
+	}
+	films := &player.VOD{Root: s.Root, Next: hub, Logger: log}
+	rtspServer := &rtsp.Server{Handler: films, Logger: log, Multicast: rtsp.Multicast{Groups: groups, Loopback: true}}
+	web := s.web(hub, films, log)
 	serving, cut := context.WithCancel(context.Background())
 	defer cut()
 
@@ -73,10 +83,10 @@ func (s mediaserver) run(ctx context.Context) error {
 		urls  string
 		serve func(context.Context, net.Listener) error
 	}{
-		{"publish and play: rtmp://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log}).Serve},
-		{"publish and play: rtmps://%s/live/NAME", (&rtmp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{"publish and play: rtmp://%s/live/NAME", (&rtmp.Server{Handler: films, Logger: log}).Serve},
+		{"publish and play: rtmps://%s/live/NAME", (&rtmp.Server{Handler: films, Logger: log, TLSConfig: certs}).Serve},
 		{"publish and play: rtsp://%s/live/NAME", rtspServer.Serve},
-		{"publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: hub, Logger: log, TLSConfig: certs}).Serve},
+		{"publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: films, Logger: log, TLSConfig: certs}).Serve},
 		{"see and play all of it: http://%s/", (&server.HTTP{Handler: web, Logger: log}).Serve},
 		{"see and play all of it: https://%s/", (&server.HTTP{Handler: web, Logger: log, TLSConfig: certs}).Serve},
 	} {
@@ -87,6 +97,9 @@ func (s mediaserver) run(ctx context.Context) error {
 	}
 	if s.HTTP+s.HTTPS != "" {
 		fmt.Println("play there: /live/NAME/hls.m3u8 /live/NAME/hls.fmp4.m3u8, and by HTTP or WebSocket /live/NAME.live.flv .live.ts .live.mp4")
+	}
+	if s.Root != "" {
+		fmt.Printf("play files of %s: /record/FILE by RTSP and RTMP, /record/FILE.live.flv .live.ts .live.mp4 and /record/FILE/hls.m3u8 by HTTP\n", filepath.Join(s.Root, "record"))
 	}
 	fmt.Println("ready; NAME is yours to choose")
 
@@ -99,7 +112,9 @@ func (s mediaserver) run(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	hub.Close()
+	films.Close()
 	_ = web.shutdown(ending)
+	recording()
 	cut() // whoever has not taken the end in time is cut off
 	listening.Wait()
 	return nil

@@ -21,16 +21,16 @@ type web struct {
 	shown []interface{ Shutdown(context.Context) error } // who has viewers
 }
 
-// web puts the handlers together: each answers what is its own and passes on the
+// web puts the handlers together, which show what films has: each answers what is its own and passes on the
 // rest.
-func (s mediaserver) web(hub *source.Hub, log *slog.Logger) *web {
+func (s mediaserver) web(hub *source.Hub, films source.Handler, log *slog.Logger) *web {
 	files := &server.Files{Root: s.Root, Logger: log}
 	page := &server.Console{Hub: hub, RTMP: s.RTMP, RTMPS: s.RTMPS, RTSP: s.RTSP, RTSPS: s.RTSPS, ShowAddresses: true, Next: files, Logger: log}
-	inHLS := &hls.Handler{Handler: hub, Options: hls.Options{Dir: s.HLSDir}, Next: page, Logger: log}
-	inMP4 := &mp4.Handler{Handler: hub, Next: inHLS, Logger: log}
-	inTS := &ts.Handler{Handler: hub, Next: inMP4, Logger: log}
-	inFLV := &flv.Handler{Handler: hub, Next: inTS, Logger: log}
-	w := &web{Handler: inFLV}
+	inHLS := &hls.Handler{Handler: films, Options: hls.Options{Dir: s.HLSDir}, Next: page, Logger: log}
+	inMP4 := &mp4.Handler{Handler: films, Next: inHLS, Logger: log}
+	inTS := &ts.Handler{Handler: films, Next: inMP4, Logger: log}
+	inFLV := &flv.Handler{Handler: films, Next: inTS, Logger: log}
+	w := &web{Handler: &archive{root: s.Root, files: files, next: inFLV}}
 	w.shown = append(w.shown, inFLV, inTS, inMP4, inHLS)
 	return w
 }

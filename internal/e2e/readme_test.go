@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,11 +66,11 @@ func listens(t testing.TB, addr string) {
 }
 
 // TestReadme builds and runs the programs of README.md: the first is a server,
-// the second records a stream of it.
+// the second writes a stream of it to a file, the third pulls, pushes and records.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	programs := snippets(t)
-	require.Len(t, programs, 2)
+	require.Len(t, programs, 3)
 	published := probeFile(t, "ffprobe", long.file(t))
 
 	s := &server{addrs: map[string]string{"rtmp": freeAddr(t), "rtsp": freeAddr(t), "http": freeAddr(t)}}
@@ -80,16 +81,26 @@ func TestReadme(t *testing.T) {
 		listens(t, s.addrs[scheme])
 	}
 
-	path := filepath.Join(t.TempDir(), "t.flv")
-	recorder := snippet(t, programs[1], "http://127.0.0.1:8080/live/t.live.flv", s.url("http", "live/t"), "t.flv", path)
+	path := filepath.Join(t.TempDir(), "t.mp4")
+	recorder := snippet(t, programs[1], "http://127.0.0.1:8080/live/t.live.flv", s.url("http", "live/t"), "t.mp4", path)
+	root := t.TempDir()
+	door := snippet(t, programs[2], "rtsp://admin:secret@192.168.1.20/stream1", s.url("rtsp", "live/t"),
+		"rtmp://example.com/live/door", s.url("rtmp", "live/door"), `"www"`, fmt.Sprintf("%q", root))
 	recorded := []*recording{
 		record(t, s.url("rtmp", "live/t")), record(t, s.url("http", "live/t")), record(t, s.url("ws", "live/t")),
-		recordedBy(recorder, path),
+		recordedBy(recorder, path), record(t, s.url("rtmp", "live/door")),
 	}
 	overRTSP := screenRTSP(t, s.url("rtsp", "live/t"), "udp")
-	publishUntil(t, long.file(t), s.url("rtmp", "live/t"), recorded[0], recorded[1], recorded[2], recorded[3], overRTSP)
+	publishUntil(t, long.file(t), s.url("rtmp", "live/t"), recorded[0], recorded[1], recorded[2], recorded[3], recorded[4], overRTSP)
 	overRTSP.wait()
+	door.signal(syscall.SIGINT)
+	require.NoError(t, door.wait(patience))
 	for _, v := range recorded {
 		requireSame(t, published, probeFile(t, "ffprobe", v.wait()), anyPart)
 	}
+
+	files, err := filepath.Glob(filepath.Join(root, "record", "live", "door", "*", "*.mp4"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	requireSame(t, published, probeFile(t, "ffprobe", files[0]), anyPart)
 }
