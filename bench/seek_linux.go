@@ -24,11 +24,7 @@ const (
 // measureSeek measures how long it takes to have the first frame after a Seek in a
 // file that was just written, and what it takes to open one.
 func measureSeek(o options, progress func(format string, args ...any)) (all []seeking, err error) {
-	parent := ""
-	if _, err := os.Stat(memoryFolder); err == nil {
-		parent = memoryFolder
-	}
-	dir, err := os.MkdirTemp(parent, "mediakit-bench-")
+	dir, err := filmFolder()
 	if err != nil {
 		return nil, err
 	}

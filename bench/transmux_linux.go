@@ -26,9 +26,6 @@ const (
 	quickFilmSize = filmSize / 8
 )
 
-// memoryFolder is where the files are if it is there: so the disk is not measured.
-const memoryFolder = "/dev/shm"
-
 // conversions are those that are measured: from a plain MP4 file to the others, and
 // back. Each From was made before.
 var conversions = []conversion{
@@ -40,16 +37,22 @@ var conversions = []conversion{
 	{"film.flv", "back.mp4", false},
 }
 
+// filmFolder makes a folder for films, in memory if the system has one there: so
+// the disk is not measured.
+func filmFolder() (string, error) {
+	parent := "/dev/shm"
+	if _, err := os.Stat(parent); err != nil {
+		parent = ""
+	}
+	return os.MkdirTemp(parent, "mediakit-bench-")
+}
+
 // measureTransmux measures all conversions of a film.
 func measureTransmux(o options, progress func(format string, args ...any)) (all []transmuxing, err error) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		return nil, errors.New("ffmpeg is not installed")
 	}
-	parent := ""
-	if _, err := os.Stat(memoryFolder); err == nil {
-		parent = memoryFolder
-	}
-	dir, err := os.MkdirTemp(parent, "mediakit-bench-")
+	dir, err := filmFolder()
 	if err != nil {
 		return nil, err
 	}

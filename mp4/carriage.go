@@ -74,8 +74,6 @@ func ready(t *codec.Track) bool {
 	switch {
 	case !Carries(t) || !t.Ready():
 		return false
-	case t.Codec == codec.AV1, t.Codec == codec.AC3:
-		return len(t.Config) > 0
 	case t.Kind() == codec.KindAudio:
 		return t.SampleRate > 0
 	}

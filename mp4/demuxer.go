@@ -64,7 +64,7 @@ func (d *Demuxer) Tracks() []*codec.Track {
 // of its tracks; what is missing there the first frames tell.
 func (d *Demuxer) Complete() bool {
 	for _, t := range d.tracks {
-		if n := t.track; n != nil && !t.seen && (n.Codec == codec.MP3 || !ready(n)) {
+		if !t.complete() {
 			return false
 		}
 	}

@@ -349,7 +349,7 @@ func (f *File) probe() error {
 // complete reports whether all is known of the tracks.
 func (f *File) complete() bool {
 	for _, t := range f.tracks {
-		if n := t.track; !t.seen && (n.Codec == codec.MP3 || !ready(n)) {
+		if !t.complete() {
 			return false
 		}
 	}

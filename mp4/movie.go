@@ -49,6 +49,11 @@ func (t *inTrack) ticks(dts time.Duration) int64 {
 	return n
 }
 
+// complete reports whether all is known of the track, if it is not left out.
+func (t *inTrack) complete() bool {
+	return t.track == nil || t.seen || t.track.Codec != codec.MP3 && ready(t.track)
+}
+
 // defaults are what samples have that do not tell.
 type defaults struct {
 	duration, size, flags uint32

@@ -17,6 +17,19 @@ import (
 	"github.com/mediakit-go/mediakit/source"
 )
 
+// requireFilm reads r, which has these tracks and frames, to its end.
+func requireFilm(t *testing.T, r source.Reader, tracks []*codec.Track, want []*codec.Frame) {
+	t.Helper()
+	require.Len(t, r.Tracks(), len(tracks))
+	for i, track := range r.Tracks() {
+		require.Equal(t, tracks[i].Codec, track.Codec)
+	}
+	got, err := containertest.ReadAll(r)
+	require.Equal(t, io.EOF, err)
+	requireSameFrames(t, want, got)
+	require.NoError(t, r.Close())
+}
+
 // Every codec, a fragment for each frame, for a few and for all.
 func TestRoundTrip(t *testing.T) {
 	eachStream(t, func(t *testing.T, s testmedia.Stream) {
@@ -24,16 +37,8 @@ func TestRoundTrip(t *testing.T) {
 		for _, least := range []int{1, 7, len(want) + 1} {
 			wire := mux(t, s.Tracks(), want, least)
 			for name, in := range containertest.Inputs(wire) {
-				r := NewReader(in)
-				tracks := r.Tracks()
-				require.Len(t, tracks, len(s.Tracks()), name)
-				for i, track := range s.Tracks() {
-					require.Equal(t, track.Codec, tracks[i].Codec)
-				}
-				got, err := containertest.ReadAll(r)
-				require.Equal(t, io.EOF, err)
-				requireSameFrames(t, want, got)
-				require.NoError(t, r.Close())
+				t.Log(name)
+				requireFilm(t, NewReader(in), s.Tracks(), want)
 			}
 		}
 	})

@@ -332,7 +332,7 @@ func TestProxyPanics(t *testing.T) {
 		found, err := s.proxies.Delete(cam)
 		require.NoError(t, err)
 		require.True(t, found)
-		require.Equal(t, 3, strings.Count(log.String(), "proxies_test.go"), "stacks are logged")
+		require.Equal(t, 3, strings.Count(log.String(), "studio_test.go"), "stacks are logged")
 	})
 }
 

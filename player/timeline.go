@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/cast"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -59,7 +60,7 @@ type timeline struct {
 	skip    skipFunc
 	release func() error // called once, by Close; nil: nothing to release
 	parts   []part
-	cast    cast
+	cast    cast.Cast
 	keys    []time.Duration
 
 	at     int // the part that is read
@@ -67,7 +68,7 @@ type timeline struct {
 
 	mu     sync.Mutex // guards what follows
 	cur    medium
-	roles  []role // of cur
+	roles  []cast.Role // of cur
 	closed bool
 }
 
@@ -76,7 +77,7 @@ type part struct {
 	piece
 	from   time.Duration
 	length time.Duration
-	roles  []role // as they are at its beginning
+	roles  []cast.Role // as they are at its beginning
 }
 
 // lay finds out what has a place where, and opens the first of all.
@@ -92,7 +93,7 @@ func (t *timeline) lay(ctx context.Context, all []piece) error {
 			broken = cmp.Or(broken, err)
 			continue
 		}
-		t.parts = append(t.parts, part{p, length, m.Duration(), t.cast.add(m.Tracks())})
+		t.parts = append(t.parts, part{p, length, m.Duration(), t.cast.Play(nil, m.Tracks()...)})
 		length += m.Duration()
 		if len(t.parts) > 1 {
 			_ = m.Close()
@@ -166,11 +167,11 @@ func (t *timeline) current() (medium, error) {
 func (t *timeline) Tracks() []*codec.Track {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tracks := slices.Clone(t.cast.first)
+	tracks := slices.Clone(t.cast.First)
 	for i, k := range tracks {
 		for _, r := range t.roles {
-			if r.out.ID == k.ID {
-				tracks[i] = r.out
+			if r.Out.ID == k.ID {
+				tracks[i] = r.Out
 			}
 		}
 	}
@@ -183,7 +184,7 @@ func (t *timeline) Present() []*codec.Track {
 	defer t.mu.Unlock()
 	tracks := make([]*codec.Track, len(t.roles))
 	for i, r := range t.roles {
-		tracks[i] = r.out
+		tracks[i] = r.Out
 	}
 	return tracks
 }
@@ -197,6 +198,19 @@ func (t *timeline) Seams() (times []time.Duration) {
 		}
 	}
 	return times
+}
+
+// sameOut reports whether media with these roles have the same tracks.
+func sameOut(a, b []cast.Role) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, r := range a {
+		if !slices.ContainsFunc(b, func(o cast.Role) bool { return o.Out == r.Out }) {
+			return false
+		}
+	}
+	return true
 }
 
 // ReadFrame returns the next frame, of the next part where one ends.
@@ -241,19 +255,16 @@ func (t *timeline) enter(at int) error {
 func (t *timeline) role(in *codec.Track) *codec.Track {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.roles, func(r role) bool { return r.in.ID == in.ID })
+	i := cast.Find(t.roles, in.ID)
 	if i < 0 { // it came late
 		i = len(t.roles)
-		t.roles = t.cast.play(t.roles, in)
+		t.roles = t.cast.Play(t.roles, in)
 	}
 	r := &t.roles[i]
-	if r.in != in {
-		r.in = in
-		if !sameTrack(in, r.out) {
-			r.out = withID(in, r.out.ID)
-		}
+	if r.In != in {
+		t.cast.Renew(r, in)
 	}
-	return r.out
+	return r.Out
 }
 
 // Duration implements source.Seeker.

@@ -233,8 +233,8 @@ func TestTimelineTracks(t *testing.T) {
 			for i := range reels {
 				require.Len(t, x.parts[i].roles, len(c.ids[i]))
 				for j, r := range x.parts[i].roles {
-					require.Equal(t, c.ids[i][j], r.out.ID)
-					require.Equal(t, r.in.Codec, r.out.Codec)
+					require.Equal(t, c.ids[i][j], r.Out.ID)
+					require.Equal(t, r.In.Codec, r.Out.Codec)
 				}
 			}
 			seams := x.Seams()
@@ -261,19 +261,6 @@ func TestTimelineTracks(t *testing.T) {
 			require.Contains(t, x.Tracks(), last, "Tracks tells what they are now")
 		})
 	}
-}
-
-// Two tracks of one codec, and IDs that are taken.
-func TestCast(t *testing.T) {
-	var c cast
-	a := c.add([]*codec.Track{testmedia.Track(1, codec.AAC), testmedia.Track(2, codec.AAC)})
-	b := c.add([]*codec.Track{testmedia.Track(2, codec.H264), testmedia.Track(7, codec.AAC)})
-	require.Equal(t, []int{1, 2}, []int{a[0].out.ID, a[1].out.ID})
-	require.Equal(t, []int{3, 1}, []int{b[0].out.ID, b[1].out.ID})
-	require.Same(t, a[0].out, b[1].out)
-	require.Len(t, c.first, 3)
-	late := c.play(b, testmedia.Track(9, codec.AAC))
-	require.Equal(t, 2, late[2].out.ID)
 }
 
 // Parameters that change within a part, and a track that comes late.

@@ -62,9 +62,7 @@ func (rs *Recorders) Clip(key source.Key, o Options) (*Recorder, error) {
 }
 
 func (rs *Recorders) start(key source.Key, o Options, clip bool) (*Recorder, error) {
-	if key.Vhost == "" {
-		key.Vhost = source.DefaultVhost
-	}
+	key.Vhost = cmp.Or(key.Vhost, source.DefaultVhost)
 	o.Root = cmp.Or(o.Root, rs.Root)
 	o = o.withDefaults()
 	n, err := newNaming(rs.app(), key, o)

@@ -15,29 +15,17 @@ import (
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// shown returns the next frame of the video.
-func shown(t *testing.T, r source.Reader) *codec.Frame {
-	t.Helper()
-	for {
-		f, err := r.ReadFrame(filmtest.Soon(t))
-		require.NoError(t, err)
-		if f.Track.Kind() == codec.KindVideo {
-			return f
-		}
-	}
-}
-
 // TestClientFilm: a film is sought and stands still. What comes then is what was
 // asked for, at its place in the film.
 func TestClientFilm(t *testing.T) {
 	const step, gop = 40 * time.Millisecond, 2 * time.Second
-	server := newFilm()
+	server := filmtest.NewReel(testStream, filmLength)
 	r, err := (&Client{ReadTimeout: time.Second}).Open(filmtest.Soon(t), startServer(t, &Server{Handler: server})+"/vod/film")
 	require.NoError(t, err)
 	defer r.Close()
 	f := r.(*clientFilm)
 	require.Equal(t, filmLength, f.Duration())
-	require.Zero(t, shown(t, r).DTS)
+	require.Zero(t, filmtest.Picture(t, r).DTS)
 
 	lands := func(to time.Duration) {
 		t.Helper()
@@ -50,18 +38,18 @@ func TestClientFilm(t *testing.T) {
 		first, err := r.ReadFrame(filmtest.Soon(t))
 		require.NoError(t, err)
 		require.True(t, first.Has(codec.FlagKey|codec.FlagDiscont))
-		for _, w := range server.frames {
+		for _, w := range server.Frames {
 			if w.Track.Kind() == codec.KindVideo && w.DTS == first.DTS {
 				require.Equal(t, w.Data, first.Data)
 			}
 		}
-		require.Equal(t, first.DTS+step, shown(t, r).DTS)
+		require.Equal(t, first.DTS+step, filmtest.Picture(t, r).DTS)
 	}
 	var status *StatusError
 	_, err = f.Seek(filmtest.Soon(t), time.Hour)
 	require.ErrorAs(t, err, &status)
 	require.Equal(t, codeSeekFailed, status.Code)
-	last := shown(t, r)
+	last := filmtest.Picture(t, r)
 
 	// It stands still for longer than a server may be silent, and nothing is lost.
 	stands := func() {
@@ -76,7 +64,7 @@ func TestClientFilm(t *testing.T) {
 	stands()
 	require.NoError(t, f.Pause(false))
 	for range 10 {
-		next := shown(t, r)
+		next := filmtest.Picture(t, r)
 		require.Equal(t, last.DTS+step, next.DTS)
 		last = next
 	}
@@ -84,7 +72,7 @@ func TestClientFilm(t *testing.T) {
 	lands(7 * time.Second)
 	stands()
 	require.NoError(t, f.Pause(false))
-	require.Equal(t, 6*time.Second, shown(t, r).DTS)
+	require.Equal(t, 6*time.Second, filmtest.Picture(t, r).DTS)
 
 	lands(19900 * time.Millisecond)
 	for err = nil; err == nil; {

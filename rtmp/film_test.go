@@ -1,72 +1,19 @@
 package rtmp
 
 import (
-	"context"
-	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/amf"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/rtmp/internal/wire"
-	"github.com/mediakit-go/mediakit/source"
 )
 
-// A film has the frames of testStream and can be sought. As a Handler it gives
-// each viewer one of its own, which is played by the clock.
-type film struct {
-	frames  []*codec.Frame
-	next    int
-	discont bool
-}
-
+// filmLength is how long a film of testStream is.
 const filmLength = 20 * time.Second
-
-func newFilm() *film { return &film{frames: testStream.Take(filmLength)} }
-
-func (f *film) Tracks() []*codec.Track  { return testStream.Tracks() }
-func (f *film) Duration() time.Duration { return filmLength }
-func (f *film) Close() error            { return nil }
-
-func (f *film) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if f.next == len(f.frames) {
-		return nil, io.EOF
-	}
-	fr := *f.frames[f.next]
-	if f.discont {
-		fr.Flags |= codec.FlagDiscont
-	}
-	f.discont = false
-	f.next++
-	return &fr, nil
-}
-
-func (f *film) Seek(_ context.Context, t time.Duration) (time.Duration, error) {
-	if t > filmLength {
-		return 0, io.EOF
-	}
-	for i, fr := range f.frames {
-		if fr.DTS <= t && fr.Key() && fr.Track.Kind() == codec.KindVideo {
-			f.next = i
-		}
-	}
-	f.discont = true
-	return f.frames[f.next].DTS, nil
-}
-
-func (f *film) Play(context.Context, *source.Request) (source.Reader, error) {
-	return source.Pace(&film{frames: f.frames}), nil
-}
-
-func (f *film) Publish(context.Context, *source.Request) (source.Publication, error) {
-	return nil, source.ErrForbidden
-}
 
 // picture returns the next video message that is no sequence header, and its time.
 func (p *testPeer) picture() (at time.Duration, key bool) {
@@ -82,7 +29,7 @@ func (p *testPeer) picture() (at time.Duration, key bool) {
 // answered is what it went to, and pausing loses nothing.
 func TestPlayFilm(t *testing.T) {
 	const step, gop = 40 * time.Millisecond, 2 * time.Second
-	p := playing(t, newFilm())
+	p := playing(t, filmtest.NewReel(testStream, filmLength))
 	m := p.next()
 	for ; m.Type != wire.TypeData; m = p.next() {
 	}

@@ -11,74 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// A reel has the frames of testStream and can be sought. As a Handler it gives
-// each viewer one of its own, which is played by the clock.
-type reel struct {
-	frames  []*codec.Frame
-	next    int
-	discont bool
-}
-
-func newReel() *reel {
+// newReel returns a film of testStream with B-frames.
+func newReel() *filmtest.Reel {
 	st := testStream
 	st.BFrames = 2
-	return &reel{frames: st.Take(fileLength)}
-}
-
-func (r *reel) Tracks() []*codec.Track  { return testStream.Tracks() }
-func (r *reel) Duration() time.Duration { return fileLength }
-func (r *reel) Close() error            { return nil }
-
-func (r *reel) ReadFrame(ctx context.Context) (*codec.Frame, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if r.next == len(r.frames) {
-		return nil, io.EOF
-	}
-	f := *r.frames[r.next]
-	if r.discont {
-		f.Flags |= codec.FlagDiscont
-	}
-	r.discont = false
-	r.next++
-	return &f, nil
-}
-
-func (r *reel) Seek(_ context.Context, t time.Duration) (time.Duration, error) {
-	if t > fileLength {
-		return 0, io.EOF
-	}
-	for i, f := range r.frames {
-		if f.DTS <= t && f.Key() && f.Track.Kind() == codec.KindVideo {
-			r.next = i
-		}
-	}
-	r.discont = true
-	return r.frames[r.next].DTS, nil
-}
-
-func (r *reel) Play(context.Context, *source.Request) (source.Reader, error) {
-	return source.Pace(&reel{frames: r.frames}), nil
-}
-
-func (r *reel) Publish(context.Context, *source.Request) (source.Publication, error) {
-	return nil, source.ErrForbidden
-}
-
-// picture returns the next frame of the video.
-func picture(t *testing.T, r source.Reader) *codec.Frame {
-	t.Helper()
-	for {
-		f, err := r.ReadFrame(soon(t))
-		require.NoError(t, err)
-		if f.Track.Kind() == codec.KindVideo {
-			return f
-		}
-	}
+	return filmtest.NewReel(st, fileLength)
 }
 
 // A forgetful connection is to a server that does not know Speed.
@@ -111,7 +52,7 @@ func TestClientFilm(t *testing.T) {
 			defer r.Close()
 			film := r.(*clientFilm)
 			require.Equal(t, fileLength, film.Duration())
-			first := picture(t, r)
+			first := filmtest.Picture(t, r)
 			require.InDelta(t, 0, first.DTS, float64(off))
 
 			for _, to := range []time.Duration{12500 * time.Millisecond, 3 * time.Second, 19 * time.Second, 500 * time.Millisecond} {
@@ -122,13 +63,13 @@ func TestClientFilm(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, f.Has(codec.FlagKey|codec.FlagDiscont))
 				require.Equal(t, at, f.DTS)
-				for _, w := range server.frames {
+				for _, w := range server.Frames {
 					if w.Track.Kind() == codec.KindVideo && (w.DTS-at).Abs() < off {
 						require.Equal(t, w.Data, f.Data)
 						require.InDelta(t, w.PTS, f.PTS, float64(off))
 					}
 				}
-				require.InDelta(t, at+step, picture(t, r).DTS, float64(off))
+				require.InDelta(t, at+step, filmtest.Picture(t, r).DTS, float64(off))
 			}
 
 			// Beyond the end it cannot go, and goes on where it is.
@@ -136,7 +77,7 @@ func TestClientFilm(t *testing.T) {
 			var status *StatusError
 			require.ErrorAs(t, err, &status)
 			require.Equal(t, 457, status.Status)
-			last := picture(t, r)
+			last := filmtest.Picture(t, r)
 
 			// It stands still for longer than a server may be silent, and nothing is lost.
 			require.NoError(t, film.Pause(true))
@@ -152,16 +93,16 @@ func TestClientFilm(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded, "it still stands")
 			require.NoError(t, film.Pause(false))
 			require.Less(t, last.DTS, at)
-			for last = picture(t, r); last.DTS < at+20*step; {
-				f := picture(t, r)
+			for last = filmtest.Picture(t, r); last.DTS < at+20*step; {
+				f := filmtest.Picture(t, r)
 				require.InDelta(t, last.DTS+step, f.DTS, float64(off))
 				last = f
 			}
 
 			// Faster: the times stay those of the film.
 			require.NoError(t, film.SetSpeed(4))
-			for last = picture(t, r); last.DTS < 10*time.Second; {
-				f := picture(t, r)
+			for last = filmtest.Picture(t, r); last.DTS < 10*time.Second; {
+				f := filmtest.Picture(t, r)
 				require.InDelta(t, last.DTS+step, f.DTS, float64(off))
 				last = f
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/cast"
 )
 
 // Retry returns a Source whose Reader opens s again when it fails or ends, and
@@ -44,33 +45,32 @@ type retryReader struct {
 	source Source
 	retrying[Reader]
 	// Of the goroutine that reads:
-	roles  []role         // of the attempt's tracks
-	known  []*codec.Track // the newest description of every track there ever was, as our caller was told
-	gate   *keyGate       // of the attempt at hand; nil while nothing was delivered before it
-	last   time.Duration  // highest DTS delivered
-	lastAt time.Time      // when the latest frame was delivered; zero before
-	step   time.Duration  // a frame's, in the attempt before
-	offset time.Duration  // our times minus the attempt's
+	cast   cast.Cast     // every track there ever was, as our caller was told
+	roles  []cast.Role   // of the attempt's tracks
+	paces  []pace        // of the roles
+	gate   *keyGate      // of the attempt at hand; nil while nothing was delivered before it
+	last   time.Duration // highest DTS delivered
+	lastAt time.Time     // when the latest frame was delivered; zero before
+	step   time.Duration // a frame's, in the attempt before
+	offset time.Duration // our times minus the attempt's
 }
 
-// A role is what a track of the attempt at hand is in our stream.
-type role struct {
-	in, out    *codec.Track
-	last, step time.Duration // DTS of the track's latest frame, and what it was after the one before
-}
+// A pace is how the frames of a track follow each other: the DTS of the latest one,
+// and what it was after the one before.
+type pace struct{ last, step time.Duration }
 
 // Tracks returns the tracks of the attempt at hand; until it has some, those of
 // the ones before.
 func (r *retryReader) Tracks() []*codec.Track {
 	if in, ok, _ := r.current(); ok {
-		r.cast(in.Tracks())
+		r.learn(in.Tracks())
 	}
 	if len(r.roles) == 0 {
-		return slices.Clone(r.known)
+		return slices.Clone(r.cast.Known)
 	}
 	tracks := make([]*codec.Track, len(r.roles))
 	for i, a := range r.roles {
-		tracks[i] = a.out
+		tracks[i] = a.Out
 	}
 	return tracks
 }
@@ -119,13 +119,13 @@ func (r *retryReader) Close() error {
 // renew begins an attempt that follows another one.
 func (r *retryReader) renew() {
 	r.step = usualStep
-	for _, a := range r.roles {
-		r.step = max(r.step, a.step)
+	for _, p := range r.paces {
+		r.step = max(r.step, p.step)
 	}
 	if !r.lastAt.IsZero() {
 		r.gate = &keyGate{}
 	}
-	r.roles = nil
+	r.roles, r.paces = nil, nil
 }
 
 // admit returns f, a frame of in, as it is in our stream, or nil if it is left
@@ -161,104 +161,27 @@ func (r *retryReader) admit(in Reader, f *codec.Frame) *codec.Frame {
 
 // play returns the track of f, a frame of in, in our stream.
 func (r *retryReader) play(in Reader, f *codec.Frame) *codec.Track {
-	i := r.roleOf(f.Track)
+	i := cast.Find(r.roles, f.Track.ID)
 	if i < 0 {
-		r.cast(in.Tracks()) // all at once, if it tells
-		r.cast([]*codec.Track{f.Track})
-		i = r.roleOf(f.Track)
+		r.learn(in.Tracks()) // all at once, if it tells
+		r.learn([]*codec.Track{f.Track})
+		i = cast.Find(r.roles, f.Track.ID)
 	}
 	a := &r.roles[i]
-	if a.in != f.Track { // new parameters
-		a.in, a.out = f.Track, withID(f.Track, a.out.ID)
-		r.know(a.out)
+	if a.In != f.Track { // new parameters
+		r.cast.Renew(a, f.Track)
 	}
-	if d := f.DTS - a.last; d > 0 && d <= time.Second {
-		a.step = d
+	p := &r.paces[i]
+	if d := f.DTS - p.last; d > 0 && d <= time.Second {
+		p.step = d
 	}
-	a.last = f.DTS
-	return a.out
+	p.last = f.DTS
+	return a.Out
 }
 
-// roleOf returns the index of t's role, or -1.
-func (r *retryReader) roleOf(t *codec.Track) int {
-	return slices.IndexFunc(r.roles, func(a role) bool { return a.in.ID == t.ID })
-}
-
-// cast gives roles to those tracks that have none: first to those whose codec
-// is that of a track of ours which nobody plays yet, then to those of the same
-// kind; the others become new tracks.
-func (r *retryReader) cast(tracks []*codec.Track) {
-	n := len(r.roles)
-	for _, t := range tracks {
-		if r.roleOf(t) < 0 {
-			r.roles = append(r.roles, role{in: t})
-		}
-	}
-	for _, exact := range []bool{true, false} {
-		for i := n; i < len(r.roles); i++ {
-			a := &r.roles[i]
-			if a.out != nil {
-				continue
-			}
-			for _, k := range r.known {
-				if a.in.Kind() == k.Kind() && (!exact || a.in.Codec == k.Codec) && !r.played(k) {
-					a.out = k
-					if !sameTrack(a.in, k) {
-						a.out = withID(a.in, k.ID)
-					}
-					break
-				}
-			}
-		}
-	}
-	for i := n; i < len(r.roles); i++ {
-		a := &r.roles[i]
-		if a.out == nil {
-			a.out = withID(a.in, r.freeID(a.in.ID))
-		}
-		r.know(a.out)
-	}
-}
-
-// played reports whether a track of the attempt at hand has k's place.
-func (r *retryReader) played(k *codec.Track) bool {
-	return slices.ContainsFunc(r.roles, func(a role) bool { return a.out != nil && a.out.ID == k.ID })
-}
-
-// know keeps t as the newest description of its ID.
-func (r *retryReader) know(t *codec.Track) {
-	i := slices.IndexFunc(r.known, func(k *codec.Track) bool { return k.ID == t.ID })
-	if i < 0 {
-		r.known = append(r.known, t)
-	} else {
-		r.known[i] = t
-	}
-}
-
-// freeID returns id, or the next one above all known if a track has it.
-func (r *retryReader) freeID(id int) int {
-	free, above := true, id
-	for _, k := range r.known {
-		free = free && k.ID != id
-		above = max(above, k.ID+1)
-	}
-	if free {
-		return id
-	}
-	return above
-}
-
-// sameTrack reports whether a frame of t needs no more than k's description.
-func sameTrack(t, k *codec.Track) bool {
-	return t.SameConfig(k) && t.Width == k.Width && t.Height == k.Height && t.Synthetic == k.Synthetic
-}
-
-// withID returns t if it has the ID, or else a copy that does.
-func withID(t *codec.Track, id int) *codec.Track {
-	if t.ID == id {
-		return t
-	}
-	out := *t
-	out.ID = id
-	return &out
+// learn gives roles to those tracks that have none.
+func (r *retryReader) learn(tracks []*codec.Track) {
+	tracks = slices.DeleteFunc(slices.Clone(tracks), func(t *codec.Track) bool { return cast.Find(r.roles, t.ID) >= 0 })
+	r.roles = r.cast.Play(r.roles, tracks...)
+	r.paces = append(r.paces, make([]pace, len(tracks))...)
 }

@@ -1,7 +1,7 @@
 // Package containertest is what the tests of the containers have in common: frames
 // that went in are compared with those that came out (frames.go), Readers are fed
-// and ended (reader.go), packets of live feeds are looked at (feed.go), and a
-// container's Handler and Client meet (site.go, live.go).
+// and ended (reader.go), Files are sought (file.go), packets of live feeds are looked
+// at (feed.go), and a container's Handler and Client meet (site.go, live.go).
 package containertest
 
 import (

@@ -29,10 +29,9 @@ func serveFilms(t *testing.T, films map[string]clip) *server {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, film, 0o600))
 	}
-	hub := &source.Hub{}
-	vod := &player.VOD{Root: root, Next: hub}
-	t.Cleanup(func() { vod.Close() })
-	return serveHandler(t, hub, vod)
+	vod := &player.VOD{Root: root}
+	t.Cleanup(func() { require.NoError(t, vod.Close()) })
+	return serveHandler(t, &source.Hub{}, vod)
 }
 
 // filmPlaylists are the playlists of a film.

@@ -24,12 +24,7 @@ import (
 // It takes 20 s, or what MEDIAKIT_SLOW says, such as "1m". It runs alone: on a
 // machine that is too busy others are slow, too.
 func TestSlowViewer(t *testing.T) {
-	length := 20 * time.Second
-	if v := os.Getenv("MEDIAKIT_SLOW"); v != "" {
-		var err error
-		length, err = time.ParseDuration(v)
-		require.NoError(t, err)
-	}
+	length := howLong(t, "MEDIAKIT_SLOW", 20*time.Second)
 	if testing.Short() {
 		length = 10 * time.Second
 	}

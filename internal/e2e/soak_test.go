@@ -28,18 +28,24 @@ import (
 	"github.com/mediakit-go/mediakit/source"
 )
 
+// howLong returns what an environment variable says, or d.
+func howLong(t *testing.T, variable string, d time.Duration) time.Duration {
+	t.Helper()
+	if v := os.Getenv(variable); v != "" {
+		var err error
+		d, err = time.ParseDuration(v)
+		require.NoError(t, err)
+	}
+	return d
+}
+
 // TestSoak has 20 publishers, of which some are cut off and return, and 200
 // viewers of every kind who come and go. What a viewer sees is what was published,
 // frame by frame, and in the end nothing is left.
 //
 // It takes 30 s, or what MEDIAKIT_SOAK says, such as "3m".
 func TestSoak(t *testing.T) {
-	length := 30 * time.Second
-	if v := os.Getenv("MEDIAKIT_SOAK"); v != "" {
-		var err error
-		length, err = time.ParseDuration(v)
-		require.NoError(t, err)
-	}
+	length := howLong(t, "MEDIAKIT_SOAK", 30*time.Second)
 	before := settledHeap()
 	goroutines := runtime.NumGoroutine()
 

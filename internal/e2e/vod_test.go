@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,36 +22,24 @@ import (
 // a key frame every second.
 type cinema struct {
 	*server
-	root  string
 	shown probe // what ffmpeg sees of the film
 	file  probe // what is in it
 }
-
-const cinemaName = "record/cam/film.mp4"
 
 var cinemaClip = clip{video: "h264", audio: "aac", bframes: 2, duration: 40 * time.Second}
 
 func openCinema(t *testing.T) *cinema {
 	t.Helper()
-	c := &cinema{root: t.TempDir()}
-	b, err := os.ReadFile(cinemaClip.file(t))
-	require.NoError(t, err)
-	path := filepath.Join(c.root, filepath.FromSlash(cinemaName))
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(t, os.WriteFile(path, b, 0o644))
-	hub := &source.Hub{}
-	vod := &player.VOD{Root: c.root}
-	t.Cleanup(func() { require.NoError(t, vod.Close()) })
-	c.server = serveHandler(t, hub, vod)
-	c.shown = screen(t, path).wait()
-	c.file = probeFile(t, "ffprobe", path)
-	return c
+	path := cinemaClip.file(t)
+	return &cinema{
+		server: serveFilms(t, map[string]clip{"cam/film.mp4": cinemaClip}),
+		shown:  screen(t, path).wait(),
+		file:   probeFile(t, "ffprobe", path),
+	}
 }
 
 // film returns the URL of the film by a protocol.
-func (c *cinema) film(scheme string) string {
-	return scheme + "://" + c.addrs[scheme] + "/" + cinemaName
-}
+func (c *cinema) film(scheme string) string { return c.at(scheme, "record/cam/film.mp4") }
 
 // at returns where in the film something is that was seen.
 func (p probe) at(t testing.TB, kind string, seen probePacket) time.Duration {
@@ -285,6 +271,10 @@ func (c *cinema) scales(t *testing.T) {
 			keys = append(keys, time.Duration(x.PTS))
 		}
 	}
+	requireKey := func(t *testing.T, at time.Duration) {
+		near := slices.MinFunc(keys, func(a, b time.Duration) int { return int((a - at).Abs() - (b - at).Abs()) })
+		require.InDelta(t, near, at, float64(4*frame), "a key frame")
+	}
 	for _, scale := range []float64{0.5, 2, 8} {
 		t.Run(fmt.Sprint(scale), func(t *testing.T) {
 			t.Parallel()
@@ -297,8 +287,7 @@ func (c *cinema) scales(t *testing.T) {
 			for x := p.next(); x.npt < last; x = p.next() {
 				if x.key {
 					seen++
-					near := slices.MinFunc(keys, func(a, b time.Duration) int { return int((a - x.npt).Abs() - (b - x.npt).Abs()) })
-					require.InDelta(t, near, x.npt, float64(4*frame), "a key frame")
+					requireKey(t, x.npt)
 				}
 				due := time.Duration(float64(x.npt-p.from)/scale) - slack
 				require.GreaterOrEqual(t, x.came.Sub(p.began), due, "it comes before its time: %v", x.npt)
@@ -312,8 +301,7 @@ func (c *cinema) scales(t *testing.T) {
 			require.Greater(t, p.from, at)
 			for x := p.next(); x.npt < p.from+time.Second; x = p.next() {
 				if x.key {
-					near := slices.MinFunc(keys, func(a, b time.Duration) int { return int((a - x.npt).Abs() - (b - x.npt).Abs()) })
-					require.InDelta(t, near, x.npt, float64(4*frame), "a key frame")
+					requireKey(t, x.npt)
 				}
 			}
 		})

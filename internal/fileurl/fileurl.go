@@ -1,4 +1,4 @@
-// Package fileurl tells which file a path or file URL names.
+// Package fileurl tells whether a URL names a file, and which.
 package fileurl
 
 import (
@@ -10,6 +10,13 @@ import (
 
 	"github.com/mediakit-go/mediakit/source"
 )
+
+// Is reports whether name is a path or a file URL, and not the URL of something
+// else.
+func Is(name string) bool {
+	scheme, _, url := strings.Cut(name, "://")
+	return !url || strings.EqualFold(scheme, "file")
+}
 
 // Path returns the path that name, a path or a file URL (RFC 8089), names. The
 // URL of a file on another host is an error that wraps source.ErrUnsupported.

@@ -18,6 +18,7 @@ func TestPath(t *testing.T) {
 		{"file://localhost/srv/a.flv", "/srv/a.flv"},
 		{"FILE:///srv/a.flv", "/srv/a.flv"},
 	} {
+		require.True(t, Is(c.name), c.name)
 		got, err := Path(c.name)
 		require.NoError(t, err, c.name)
 		if c.name != c.want {
@@ -29,4 +30,7 @@ func TestPath(t *testing.T) {
 	require.ErrorIs(t, err, source.ErrUnsupported)
 	_, err = Path("file:///%zz")
 	require.Error(t, err)
+	for _, name := range []string{"rtsp://host/a.flv", "files://a.flv", "://a.flv"} {
+		require.False(t, Is(name), name)
+	}
 }

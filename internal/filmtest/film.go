@@ -1,5 +1,6 @@
-// Package filmtest is what the tests of player and pusher have in common: a stream
-// that is published on one end, and recognized on the other.
+// Package filmtest is what the tests of clients and servers have in common: a stream
+// that is published on one end, and recognized on the other (film.go), and one that
+// can be sought (reel.go).
 package filmtest
 
 import (

@@ -7,5 +7,6 @@
 //	err = r.Add(c.ID, c, &Job{…})
 //	defer r.Close()
 //
-// roster.go, file.go: who runs; progress.go: how that goes; guard.go: when it goes wrong.
+// roster.go, file.go: who runs; progress.go, log.go: how that goes; guard.go: when it goes
+// wrong.
 package proxy

@@ -122,3 +122,11 @@ func InterfaceOf(ip netip.Addr) (*net.Interface, error) {
 	}
 	return nil, fmt.Errorf("udp: no interface has %v", ip)
 }
+
+// InterfaceNamed returns the network interface with this name, or this address.
+func InterfaceNamed(s string) (*net.Interface, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return InterfaceOf(ip)
+	}
+	return net.InterfaceByName(s)
+}
