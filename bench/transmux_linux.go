@@ -131,7 +131,7 @@ func spend(cmd *exec.Cmd) (e effort, err error) {
 	e.Wall = time.Since(began)
 	e.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		e.RSS = u.Maxrss * 1024
+		e.RSS = int64(u.Maxrss) * 1024
 	}
 	return e, nil
 }

@@ -171,7 +171,7 @@ func (f *File) restart(k keysearch.Key) error {
 	r := f.r
 	f.in.Set(at, f.end)
 	r.br.Reset(f.in)
-	r.offset = at
+	r.offset, r.wrong = at, false
 	r.ahead.Restart()
 	r.clock = keysearch.Unwrapper(32, max(int64(f.zero)+int64((k.Time-k.Shift)/time.Millisecond), 0))
 	r.shift = k.Shift - time.Duration(f.zero)*time.Millisecond

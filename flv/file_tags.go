@@ -14,6 +14,7 @@ const (
 	seekAhead  = 64 << 10 // read in search for a tag
 	bodyStart  = 16       // of a body, what tells about it
 	maxLastTag = 64 << 20 // at the end of a file, in which there must be a tag
+	manyTags   = 4        // in a row are no coincidence
 )
 
 // A fileTag is a tag in a file, as far as its header and the beginning of its body
@@ -24,6 +25,7 @@ type fileTag struct {
 	size int
 	ms   uint32
 	next int64 // where the next one begins
+	sure bool  // the size behind it is right
 
 	start [bodyStart]byte // of the body
 	known int             // bytes of start
@@ -33,6 +35,7 @@ type fileTag struct {
 func (t *fileTag) content() (c content, key bool) { return contentOf(t.typ, t.start[:t.known]) }
 
 // tag returns the tag at a place; false if there is none that is whole before end.
+// The size behind it must be right, or what follows it look like a tag.
 func (f *File) tag(at, end int64) (t fileTag, ok bool, err error) {
 	if end-at < tagHeader+tagSize {
 		return t, false, nil
@@ -52,12 +55,19 @@ func (f *File) tag(at, end int64) (t fileTag, ok bool, err error) {
 	if err != nil || len(b) < tagSize {
 		return t, false, err
 	}
-	n := int64(binary.BigEndian.Uint32(b))
-	return t, n == int64(t.size)+tagHeader || n == int64(t.size), nil
+	if t.sure = isSize(b, t.size); t.sure {
+		return t, true, nil
+	}
+	if t.next == end {
+		return t, b[0]|b[1]|b[2]|b[3] != 0, nil
+	}
+	b, err = f.scan.Bytes(t.next, tagHeader, tagAhead)
+	return t, err == nil && len(b) >= tagHeader && looksLikeTag(b), err
 }
 
 // findTag returns where the first tag begins in [from, to), in a file that ends at
-// end. What looks like one is believed if another follows.
+// end. What looks like one is believed if another follows, or several if the size
+// behind it is wrong.
 func (f *File) findTag(ctx context.Context, from, to, end int64) (at int64, ok bool, err error) {
 	for at = from; at < to; {
 		if err := ctx.Err(); err != nil {
@@ -75,29 +85,40 @@ func (f *File) findTag(ctx context.Context, from, to, end int64) (at int64, ok b
 			if err != nil {
 				return 0, false, err
 			}
-			if !ok {
-				continue
+			if ok {
+				ok, err = f.isFollowed(t, end)
 			}
-			next, err := f.scan.Bytes(t.next, tagHeader, tagAhead)
-			if err != nil {
-				return 0, false, err
-			}
-			if t.next == end || len(next) < tagHeader || beginsTag(next) {
-				return at, true, nil
+			if err != nil || ok {
+				return at, ok, err
 			}
 		}
 	}
 	return 0, false, nil
 }
 
-// beginsTag reports whether b may begin with a tag that has data.
-func beginsTag(b []byte) bool {
-	switch TagType(b[0]) {
-	case TagAudio, TagVideo, TagScript:
-		return b[8]|b[9]|b[10] == 0 && b[1]|b[2]|b[3] != 0
+// isFollowed reports whether another tag follows t, or nothing. Behind tags with the
+// wrong size there must be more.
+func (f *File) isFollowed(t fileTag, end int64) (bool, error) {
+	for i := range manyTags {
+		b, err := f.scan.Bytes(t.next, tagHeader, tagAhead)
+		switch {
+		case err != nil:
+			return false, err
+		case t.next == end, len(b) < tagHeader:
+			return t.sure || i > 0, nil
+		case t.sure || !beginsTag(b):
+			return beginsTag(b), nil
+		}
+		var ok bool
+		if t, ok, err = f.tag(t.next, end); !ok {
+			return false, err
+		}
 	}
-	return false
+	return true, nil
 }
+
+// beginsTag reports whether b may begin with a tag that has data.
+func beginsTag(b []byte) bool { return looksLikeTag(b) && b[1]|b[2]|b[3] != 0 }
 
 // lastTag returns where the last whole tag ends.
 func (f *File) lastTag(size int64) (end int64, err error) {

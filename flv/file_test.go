@@ -236,6 +236,30 @@ func TestFileTimesFall(t *testing.T) {
 	containertest.RequireKeysEachSecond(t, f, 60, 100*time.Millisecond)
 }
 
+// A file can be read from any place though the sizes behind its tags are wrong, if
+// it has some: zeros behind the last tag may be those of a tag that was not written.
+func TestFileWrongSizes(t *testing.T) {
+	file, want := film(t, 0)
+	for name, change := range wrongSizes {
+		t.Run(name, func(t *testing.T) {
+			b, want := bytes.Clone(file), want
+			eachSize(b, change)
+			if name == "none" {
+				want = want[:len(want)-1]
+			}
+			containertest.TestFile(t, openFile, b, want, requireSameFrames)
+			f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+			require.NoError(t, err)
+			times, err := f.KeyTimes(t.Context())
+			require.NoError(t, err)
+			require.Len(t, times, 15)
+			for _, at := range times {
+				containertest.RequireLanding(t, f, want, at)
+			}
+		})
+	}
+}
+
 // Damage ends the reading; what is behind it can be sought.
 func TestFileDamage(t *testing.T) {
 	b, want := film(t, 0)

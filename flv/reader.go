@@ -39,6 +39,7 @@ type Reader struct {
 	flags  byte  // of the FLV header
 	begun  bool  // the header was read
 	offset int64 // of br in the stream
+	wrong  bool  // the size behind the last tag was
 	tags   int   // seen so far
 	bytes  int64 // of their data
 	clock  codec.Unwrapper
@@ -71,7 +72,8 @@ func (r *Reader) Tracks() []*codec.Track {
 // stream is io.EOF. Tags with an impossible size and tags that are cut are
 // errors that tell number and position; they wrap [ErrInvalid] and, if cut,
 // io.ErrUnexpectedEOF. What is wrong within a tag costs that tag, until there
-// were a hundred in a row.
+// were a hundred in a row. The size behind a tag, which many writers get wrong, may
+// be any as long as a tag follows.
 //
 // Within a track times do not fall: where the stream steps back by a second or
 // more, as where two files were joined, time goes on from where it was and the
@@ -176,6 +178,9 @@ func (r *Reader) tag() error {
 	} else if err != nil {
 		return cut(err, "its header is cut")
 	}
+	if r.wrong && !looksLikeTag(h[:]) {
+		return invalid("% x is no tag, and the size before it is not that of the tag before", h)
+	}
 	size := int(binary.BigEndian.Uint32(h[:]) & maxTag)
 	limit := r.MaxTagSize
 	if limit <= 0 {
@@ -205,7 +210,7 @@ func (r *Reader) tag() error {
 		return cut(err, "%d bytes of data are cut", size)
 	}
 	r.bytes += int64(size)
-	if err := r.checkSize(size); err != nil {
+	if err := r.readSize(size); err != nil {
 		return err
 	}
 	if c, _ := contentOf(typ, body); c == contentConfig && r.note != nil {
@@ -240,16 +245,14 @@ func (r *Reader) data(n int) ([]byte, error) {
 	return b, nil
 }
 
-// checkSize reads PreviousTagSize, which must be what the tag said. Some writers
-// do not count the tag's header.
-func (r *Reader) checkSize(size int) error {
+// readSize reads PreviousTagSize. Only what follows tells whether one that is wrong
+// means anything.
+func (r *Reader) readSize(size int) error {
 	var b [tagSize]byte
 	if err := r.full(b[:]); err != nil {
 		return cut(err, "%d bytes of data without size behind it", size)
 	}
-	if n := int64(binary.BigEndian.Uint32(b[:])); n != int64(size)+tagHeader && n != int64(size) {
-		return invalid("%d bytes of data, but the size behind it is %d", size, n)
-	}
+	r.wrong = !isSize(b[:], size)
 	return nil
 }
 

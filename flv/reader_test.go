@@ -94,9 +94,9 @@ var badFiles = []struct {
 }{
 	{"data size beyond the file", raw(9, 1<<20, []byte{1, 2}, 13), true, "tag 1 at byte 13"},
 	{"data size beyond the limit", raw(9, maxTag, nil, 0), false, "16777215 bytes of data, 10485760 are allowed"},
-	{"previous size too large", raw(8, 2, []byte{0xaf, 2}, 14), false, "size behind it is 14"},
-	{"previous size too small", raw(8, 2, []byte{0xaf, 2}, 3), false, "size behind it is 3"},
-	{"second tag", append(raw(8, 2, []byte{0xaf, 2}, 13), raw(8, 2, []byte{0xaf, 2}, 99)...), false, "tag 2 at byte 30"},
+	{"previous size too large, another type behind it", append(raw(8, 2, []byte{0xaf, 2}, 14), raw(15, 2, []byte{1, 2}, 13)...), false, "tag 2 at byte 30"},
+	{"previous size too small, zeros behind it", append(raw(8, 2, []byte{0xaf, 2}, 3), make([]byte, 100)...), false, "is no tag"},
+	{"previous size 0, another stream behind it", append(raw(8, 2, []byte{0xaf, 2}, 0), 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 11), false, "is no tag"},
 	{"encrypted", raw(0x29, 2, []byte{1, 2}, 13), false, "encrypted"},
 	{"reserved bits", raw(0x89, 2, []byte{1, 2}, 13), false, "reserved"},
 	{"a hundred bad tags", bytes.Repeat(raw(8, 1, []byte{0xaf}, 12), 100), false, "100 bad ones in a row"},
@@ -160,6 +160,43 @@ func TestReaderTolerates(t *testing.T) {
 	frames, err := containertest.ReadAll(NewReader(bytes.NewReader(file)))
 	require.Equal(t, io.EOF, err)
 	requireSameFrames(t, []*codec.Frame{f}, frames)
+}
+
+// eachSize calls fn for the PreviousTagSize of each tag of a file.
+func eachSize(file []byte, fn func(n int, size []byte)) {
+	n := 0
+	for at := fileHeader + tagSize; at < len(file); n++ {
+		at += tagHeader + int(binary.BigEndian.Uint32(file[at:])&maxTag) + tagSize
+		fn(n, file[at-tagSize:at])
+	}
+}
+
+// wrongSizes are what writers have been seen to put behind tags, and damage.
+var wrongSizes = map[string]func(n int, size []byte){
+	"none":        func(_ int, size []byte) { clear(size) },
+	"of the next": func(_ int, size []byte) { size[3] += 4 },
+	"large":       func(_ int, size []byte) { size[0] = 0xff },
+	"some":        func(n int, size []byte) { size[3] += byte(n / 200 % 2) },
+	"one": func(n int, size []byte) {
+		if n == 77 {
+			size[1]++
+		}
+	},
+}
+
+// The size behind a tag says nothing that the tag has not said.
+func TestReaderWrongSizes(t *testing.T) {
+	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, BFrames: 2, Bitrate: 500_000}
+	want := s.Take(10 * time.Second)
+	file := write(t, FormStandard, s.Tracks(), want)
+	for name, change := range wrongSizes {
+		b := bytes.Clone(file)
+		eachSize(b, change)
+		require.NotEqual(t, containertest.Digest(file), containertest.Digest(b), name)
+		got, err := containertest.ReadAll(NewReader(bytes.NewReader(b)))
+		require.Equal(t, io.EOF, err, name)
+		requireSameFrames(t, want, got)
+	}
 }
 
 // The clock has 32 bits and wraps; the upper eight come last.

@@ -59,6 +59,23 @@ func appendTag(b []byte, body *Body) []byte {
 	return binary.BigEndian.AppendUint32(b, tagHeader+size)
 }
 
+// looksLikeTag reports whether the header h may be that of a tag: its type is one of
+// ours, and its stream 0.
+func looksLikeTag(h []byte) bool {
+	switch TagType(h[0]) {
+	case TagAudio, TagVideo, TagScript:
+		return h[8]|h[9]|h[10] == 0
+	}
+	return false
+}
+
+// isSize reports whether b is the PreviousTagSize of a tag with that many bytes of
+// data. Some writers do not count the tag's header.
+func isSize(b []byte, size int) bool {
+	n := int64(binary.BigEndian.Uint32(b))
+	return n == int64(size)+tagHeader || n == int64(size)
+}
+
 // checkTag returns an error if body is larger than a tag can be.
 func checkTag(body *Body) error {
 	if body.Len() > maxTag {

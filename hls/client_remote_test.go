@@ -2,7 +2,6 @@ package hls
 
 import (
 	"bytes"
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -313,10 +312,4 @@ func breaks(fs []*codec.Frame, k codec.Kind) (at []time.Duration) {
 		}
 	}
 	return at
-}
-
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -595,7 +596,7 @@ func TestClientRefuses(t *testing.T) {
 			o.files["/index.m3u8"] = []byte(c.list)
 			o.files["/mp3"], o.files["/ac3"] = []byte("\xff\xfb\x90\x00 and so on"), []byte("\x0b\x77 and so on")
 			o.files["/vtt"], o.files["/short"] = []byte("WEBVTT\n\n\n"), []byte("short")
-			_, err := o.client().Open(soon(t), "http://user:secret@origin/index.m3u8")
+			_, err := o.client().Open(filmtest.Soon(t), "http://user:secret@origin/index.m3u8")
 			if c.err == nil {
 				require.Error(t, err)
 			} else {
@@ -633,7 +634,7 @@ func TestClientResumes(t *testing.T) {
 			_, _ = w.Write(b[len(b)/2:])
 		}
 		srv := httptest.NewServer(o)
-		r, err := Open(soon(t), srv.URL+"/index.m3u8")
+		r, err := Open(filmtest.Soon(t), srv.URL+"/index.m3u8")
 		require.NoError(t, err)
 		fs, err := readAll(t, r)
 		require.NoError(t, err)
@@ -657,7 +658,7 @@ func TestClientSilence(t *testing.T) {
 			srv := httptest.NewServer(o)
 			defer srv.Close()
 			defer srv.CloseClientConnections()
-			r, err := (&Client{ReadTimeout: 20 * time.Millisecond}).Open(soon(t), srv.URL+"/index.m3u8")
+			r, err := (&Client{ReadTimeout: 20 * time.Millisecond}).Open(filmtest.Soon(t), srv.URL+"/index.m3u8")
 			require.ErrorIs(t, err, source.ErrTimeout)
 			require.Nil(t, r)
 		})

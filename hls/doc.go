@@ -14,7 +14,7 @@
 // let in), handler_muxing.go (what is cut for whom), viewer.go (a session),
 // viewer_identity.go (whose it is), multivariant.go. Files: vod.go (one for a
 // viewer), vod_plan.go (where it is cut), vod_segment.go, vod_continuity.go,
-// vod_shelf.go. Pulling: client.go (what is opened), client_playlist.go
+// vod_shelf.go, vod_rest.go. Pulling: client.go (what is opened), client_playlist.go
 // (what servers list), client_rendition.go (a playlist that is followed),
 // client_segment.go (bytes), client_timeline.go (times over discontinuities),
 // client_buffer.go (what is read ahead), client_reader.go.

@@ -46,6 +46,9 @@ const (
 // for is made then (vod-0.ts and so on). Nothing is cut ahead, or written to
 // Options.Dir. With start=SECONDS in the query players are told to begin there. Each
 // viewer has a Reader alone, which is read as fast as is fetched, beneath source.Pace.
+// One that has a method Rest() is told to rest when nothing was asked for in 5 s, or
+// when 64 others were read since: it closes what it has open until it is used again,
+// which begins with a Seek. Others are open as long as the session.
 //
 // A viewer is a session. It begins with the first request for a playlist, which
 // asks the source.Handler, holds a subscription, which is charged with the bytes
@@ -100,6 +103,7 @@ type Handler struct {
 	stats     HandlerStats  // counters only
 
 	shelf  shelf
+	ward   ward
 	panics atomic.Uint64
 	log    limitlog.Limiter
 }

@@ -226,15 +226,26 @@ func (m *muxing) removeFolders() {
 }
 
 // show begins to show a medium to one viewer. Nothing is cut until it is asked for.
-func (m *muxing) show(r medium) (err error) {
+func (m *muxing) show(r medium) error {
 	h := m.h
 	o := h.Options
 	o.Container = m.container
-	if m.cutter, err = newVOD(r, o, &h.shelf); err != nil {
+	v, err := newVOD(r, o, &h.shelf)
+	if err != nil {
 		m.cancel()
 		return err
 	}
-	m.keepRunning(func() { <-m.ctx.Done() })
+	m.cutter = v
+	v.warn = func(err error) { h.write(slog.LevelWarn, "cannot be read", "stream", m.key.Path(), "error", err) }
+	if sleeper, ok := r.(rester); ok {
+		v.rest = func() { _ = h.safely(func() error { sleeper.Rest(); return nil }) }
+		v.ward = &h.ward
+		h.ward.put(v)
+	}
+	m.keepRunning(func() {
+		<-m.ctx.Done()
+		h.ward.remove(v)
+	})
 	return nil
 }
 

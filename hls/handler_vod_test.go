@@ -1,9 +1,13 @@
 package hls
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -22,6 +27,77 @@ type library struct {
 	media    []*fakeMedium
 	viewings []*source.Viewing
 	ends     []source.SessionStats
+	open     int // media that do not rest
+	most     int // of them at once
+	rest     bool
+}
+
+// A restful is a medium that can rest.
+type restful struct {
+	*fakeMedium
+	l     *library
+	awake bool // guarded by l's lock
+}
+
+// opened returns how many media do not rest.
+func (l *library) opened() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// ended returns the sessions that are over.
+func (l *library) ended() []source.SessionStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.ends)
+}
+
+// wake opens or closes the medium.
+func (m *restful) wake(awake bool) {
+	m.l.mu.Lock()
+	defer m.l.mu.Unlock()
+	switch {
+	case awake && !m.awake:
+		m.l.open++
+		m.l.most = max(m.l.most, m.l.open)
+	case !awake && m.awake:
+		m.l.open--
+	}
+	m.awake = awake
+}
+
+func (m *restful) isAwake() bool {
+	m.l.mu.Lock()
+	defer m.l.mu.Unlock()
+	return m.awake
+}
+
+func (m *restful) Rest() {
+	m.at = len(m.frames) // where it was is forgotten
+	m.wake(false)
+}
+
+func (m *restful) ReadFrame(ctx context.Context) (*codec.Frame, error) {
+	if !m.isAwake() {
+		return nil, io.ErrClosedPipe
+	}
+	return m.fakeMedium.ReadFrame(ctx)
+}
+
+func (m *restful) Seek(ctx context.Context, t time.Duration) (time.Duration, error) {
+	m.wake(true)
+	return m.fakeMedium.Seek(ctx, t)
+}
+
+func (m *restful) KeyTimes(ctx context.Context) ([]time.Duration, error) {
+	m.wake(true)
+	return m.fakeMedium.KeyTimes(ctx)
+}
+
+func (m *restful) Close() error {
+	m.wake(false)
+	return m.fakeMedium.Close()
 }
 
 func (l *library) Play(_ context.Context, req *source.Request) (source.Reader, error) {
@@ -36,8 +112,14 @@ func (l *library) Play(_ context.Context, req *source.Request) (source.Reader, e
 		defer l.mu.Unlock()
 		l.ends = append(l.ends, s)
 	})
-	m := fileOf(20 * time.Second)
-	v := source.Account(req, source.Pace(m))
+	m := newMedium(serveStream.Tracks(), filmFrames(), 20*time.Second)
+	r := source.Reader(m)
+	if l.rest {
+		f := &restful{fakeMedium: m, l: l}
+		f.wake(true)
+		r = f
+	}
+	v := source.Account(req, source.Pace(r))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.media, l.viewings = append(l.media, m), append(l.viewings, v)
@@ -47,6 +129,9 @@ func (l *library) Play(_ context.Context, req *source.Request) (source.Reader, e
 func (l *library) Publish(context.Context, *source.Request) (source.Publication, error) {
 	return nil, source.ErrForbidden
 }
+
+// filmFrames are those of the film.
+var filmFrames = sync.OnceValue(func() []*codec.Frame { return serveStream.Take(20 * time.Second) })
 
 // newLibrary returns a site with a library.
 func newLibrary(t *testing.T, h *Handler) (*site, *library) {
@@ -135,6 +220,113 @@ func TestVODViewers(t *testing.T) {
 		synctest.Wait()
 		one.requireStatus(http.StatusForbidden, a[1])
 		two.requireStatus(http.StatusOK, b[1])
+	})
+}
+
+// TestVODFlood: who makes up viewers does not have a film opened for each. They are
+// sessions all the same, of which each can go on, and is told of once.
+func TestVODFlood(t *testing.T) {
+	const crowd = 2000
+	synctest.Test(t, func(t *testing.T) {
+		s, l := newLibrary(t, &Handler{})
+		l.rest = true
+		defer s.close()
+		var clients []*client
+		var urls [][]string
+		for i := range crowd {
+			c := s.client()
+			c.header.Set("User-Agent", strconv.Itoa(i))
+			clients, urls = append(clients, c), append(urls, c.film("hls.m3u8?token=word"))
+		}
+		require.Equal(t, crowd, s.h.Viewers())
+		require.Len(t, l.media, crowd)
+		require.Equal(t, maxAwake, l.opened())
+		require.LessOrEqual(t, l.most, maxAwake+1, "but for the one that is asked for")
+		time.Sleep(awakeFor)
+		synctest.Wait()
+		require.Zero(t, l.opened())
+		require.Equal(t, crowd, s.h.Viewers())
+
+		for i, c := range clients[:maxAwake+10] { // each asks for a segment that no other one had made
+			s.h.shelf.clear()
+			c.requireStatus(http.StatusOK, urls[i][i%10])
+			require.LessOrEqual(t, l.opened(), maxAwake)
+		}
+		require.Equal(t, maxAwake, l.opened())
+		for _, u := range urls[0] {
+			clients[0].requireStatus(http.StatusOK, u)
+		}
+		time.Sleep(awakeFor)
+		synctest.Wait()
+		require.Zero(t, l.opened())
+		clients[1].requireStatus(http.StatusOK, urls[1][1])
+		require.Zero(t, l.opened(), "somebody has had it made")
+		require.Len(t, l.media, crowd, "nobody is asked again")
+		require.Empty(t, l.ended())
+
+		time.Sleep(61 * time.Second)
+		require.Zero(t, s.h.Viewers())
+		ends := l.ended()
+		require.Len(t, ends, crowd)
+		bytes := map[string]uint64{}
+		for _, e := range ends {
+			bytes[e.ID] = e.Bytes
+		}
+		require.Len(t, bytes, crowd)
+		for i, c := range clients {
+			require.EqualValues(t, c.bytes, bytes[l.viewings[i].Request().ID])
+		}
+	})
+}
+
+// TestVODRest: a film that is being read does not rest, one that nobody reads does.
+func TestVODRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := newLibrary(t, &Handler{})
+		l.rest = true
+		defer s.close()
+		c := s.client()
+		urls := c.film("hls.m3u8?token=word")
+		c.requireStatus(http.StatusOK, urls[0])
+		var v *vod
+		for m := range s.h.muxings {
+			v = m.cutter.(*vod)
+		}
+		require.NoError(t, v.enter(t.Context()))
+		time.Sleep(2 * awakeFor)
+		require.Equal(t, 1, l.opened())
+		v.leave()
+		time.Sleep(awakeFor - 1)
+		require.Equal(t, 1, l.opened())
+		time.Sleep(time.Second)
+		require.Zero(t, l.opened())
+		c.requireStatus(http.StatusOK, urls[1])
+		require.Equal(t, 1, l.opened())
+		require.Equal(t, 2, l.media[0].seeks)
+		c.requireStatus(http.StatusOK, urls[2])
+		require.Equal(t, 2, l.media[0].seeks, "it was where the last segment ended")
+		l.viewings[0].Kick(nil)
+		synctest.Wait()
+		require.Zero(t, l.opened())
+		s.h.ward.mu.Lock()
+		defer s.h.ward.mu.Unlock()
+		require.Nil(t, s.h.ward.timer)
+		require.Zero(t, s.h.ward.awake.Len())
+	})
+}
+
+// TestVODDamage: what cannot be read is reported, and not there.
+func TestVODDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s, l := newLibrary(t, &Handler{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		defer s.close()
+		c := s.client()
+		urls := c.film("hls.m3u8?token=word")
+		l.media[0].fails, l.media[0].mended = 2*time.Second, 4*time.Second
+		c.requireStatus(http.StatusNotFound, urls[1])
+		require.Contains(t, log.String(), `msg="hls: cannot be read" stream=record/film.mp4 error="`+io.ErrNoProgress.Error())
+		c.requireStatus(http.StatusOK, urls[2])
 	})
 }
 

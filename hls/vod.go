@@ -1,11 +1,13 @@
 package hls
 
 import (
+	"container/list"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,26 +35,38 @@ type presenter interface{ Present() []*codec.Track }
 // A vod shows a medium to one viewer, by a playlist of type VOD. Its segments are
 // made when they are asked for, each by a muxer of its own, so that it does not
 // matter in which order they are. The medium stays where the last one ended: who
-// plays it does not seek.
+// plays it does not seek. It rests while nothing is asked for.
 type vod struct {
 	o     Options // with its defaults
 	m     medium
 	shelf *shelf
 	fixed headers
+	ward  *ward       // where m is awake; nil if it cannot rest
+	rest  func()      // has m rest
+	warn  func(error) // reports what is wrong with m
 
-	turn chan struct{} // holds one value; who has it may use what follows
-	plan *vodPlan      // nil until a request needs it
-	at   int           // the segment that begins with ahead, or with what m yields next; -1: neither
-	read []*codec.Frame
-	over bool // m has ended after those frames
-	size int  // bytes that were made at once the last time
+	turn   chan struct{} // holds one value; who has it may use what follows
+	plan   *vodPlan      // nil until a request needs it; others may have it, too
+	at     int           // the segment that begins with read, or with what m yields next; -1: neither
+	read   []*codec.Frame
+	over   bool  // m has ended after those frames
+	broken error // m has, because of this
+	awake  bool  // m may be open
+	size   int   // bytes that were made at once the last time
+
+	// Guarded by the ward's lock.
+	place *list.Element // nil: not there
+	since time.Time     // when m was read last
 }
 
 // newVOD returns a vod of what can be carried. A shelf keeps segments for all
 // viewers.
 func newVOD(m medium, o Options, s *shelf) (*vod, error) {
 	o = o.withDefaults()
-	v := &vod{o: o, m: m, shelf: s, fixed: newHeaders(), turn: make(chan struct{}, 1), at: -1}
+	v := &vod{
+		o: o, m: m, shelf: s, fixed: newHeaders(), warn: func(error) {},
+		turn: make(chan struct{}, 1), at: -1, awake: true,
+	}
 	if _, err := v.muxer(); err != nil {
 		return nil, err
 	}
@@ -79,6 +93,7 @@ func (v *vod) enter(ctx context.Context) error {
 	if v.plan != nil {
 		return nil
 	}
+	v.awake = true
 	keys, err := v.m.KeyTimes(ctx)
 	if err == nil && len(keys) == 0 {
 		err = fmt.Errorf("hls: nothing to play: %w", source.ErrUnsupported)
@@ -91,18 +106,26 @@ func (v *vod) enter(ctx context.Context) error {
 	if s, ok := v.m.(seamed); ok {
 		seams = s.Seams()
 	}
-	v.plan = planOf(keys, seams, v.m.Duration(), v.o.Segment)
-	v.plan.name(v.o.Container, v.m.Tracks())
+	plan := planOf(keys, seams, v.m.Duration(), v.o.Segment)
+	plan.name(v.o.Container, v.m.Tracks())
+	v.plan = v.shelf.share(plan)
 	return nil
 }
 
-func (v *vod) leave() { v.turn <- struct{}{} }
+// leave lets others use v.
+func (v *vod) leave() {
+	awake := v.awake
+	v.turn <- struct{}{}
+	if awake && v.ward != nil {
+		v.ward.put(v)
+	}
+}
 
 // name gives the medium a name that it has in common with no other.
 func (p *vodPlan) name(c Container, tracks []*codec.Track) {
 	sum := sha256.New()
 	for _, cut := range p.cuts {
-		_ = binary.Write(sum, binary.BigEndian, int64(cut.at))
+		fmt.Fprintln(sum, cut)
 	}
 	for _, t := range tracks {
 		fmt.Fprintf(sum, "%d %v %x %d\n", t.ID, t, t.Config, c)
@@ -156,17 +179,30 @@ func (v *vod) serve(rw http.ResponseWriter, r *http.Request, name string, o serv
 	return a.sent
 }
 
-// fail answers with an error, unless the peer has gone.
-func (a *answer) fail(err error) {
-	if a.r.Context().Err() == nil {
-		livehttp.Refuse(a.rw, a.r, err)
+// refusals are errors of a medium that its bytes are not to blame for, and that
+// viewers are told of.
+var refusals = []error{
+	source.ErrNotFound, source.ErrForbidden, source.ErrUnsupported,
+	source.ErrTimeout, source.ErrLimit, source.ErrClosed, context.DeadlineExceeded,
+}
+
+// fail answers with an error, unless the peer has gone. What cannot be read is not
+// there.
+func (v *vod) fail(a *answer, err error) {
+	if a.r.Context().Err() != nil {
+		return
 	}
+	if !slices.ContainsFunc(refusals, func(known error) bool { return errors.Is(err, known) }) {
+		v.warn(err)
+		err = fmt.Errorf("%w: %w", source.ErrNotFound, err)
+	}
+	livehttp.Refuse(a.rw, a.r, err)
 }
 
 // servePlaylist answers with the playlist.
 func (v *vod) servePlaylist(a *answer, o serveOptions) {
 	if err := v.enter(a.r.Context()); err != nil {
-		a.fail(err)
+		v.fail(a, err)
 		return
 	}
 	p := v.plan
@@ -197,12 +233,18 @@ func (v *vod) variant(ctx context.Context) (variantInfo, error) {
 	for _, n := range []int{0, v.plan.segments() / 2} {
 		var bytes int
 		err := v.make(ctx, n, func(b []byte) error { bytes += len(b); return nil })
+		if errors.Is(err, errEmpty) {
+			continue
+		}
 		if err != nil {
 			return variantInfo{}, err
 		}
 		d := v.plan.cuts[n+1].at - v.plan.cuts[n].at
 		size, length = size+bytes, length+d
 		i.Bandwidth = max(i.Bandwidth, bitrate(bytes, d))
+	}
+	if length == 0 {
+		return variantInfo{}, errEmpty
 	}
 	i.AverageBandwidth = bitrate(size, length)
 	m, err := v.muxer()

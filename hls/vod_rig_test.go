@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -24,7 +25,9 @@ type fakeMedium struct {
 	duration time.Duration
 	seams    []time.Duration
 	changed  map[time.Duration][]*codec.Track // the tracks from a seam on
-	fails    time.Duration                    // reading does at this time; 0: never
+	fails    time.Duration                    // reading does from this time on; 0: never
+	mended   time.Duration                    // until then; 0: for good
+	failure  error
 
 	at    int
 	seeks int
@@ -81,8 +84,8 @@ func (m *fakeMedium) ReadFrame(ctx context.Context) (*codec.Frame, error) {
 		return nil, io.EOF
 	}
 	f := m.frames[m.at]
-	if m.fails > 0 && f.DTS >= m.fails {
-		return nil, io.ErrNoProgress
+	if m.fails > 0 && f.DTS >= m.fails && (m.mended == 0 || f.DTS < m.mended) {
+		return nil, cmp.Or(m.failure, io.ErrNoProgress)
 	}
 	m.at++
 	return f, nil

@@ -28,7 +28,7 @@ var errEmpty = fmt.Errorf("hls: nothing here: %w", source.ErrNotFound)
 func (v *vod) serveInit(a *answer, n int) {
 	ctx := a.r.Context()
 	if err := v.enter(ctx); err != nil {
-		a.fail(err)
+		v.fail(a, err)
 		return
 	}
 	var f *file
@@ -38,7 +38,7 @@ func (v *vod) serveInit(a *answer, n int) {
 	}
 	v.leave()
 	if err != nil {
-		a.fail(err)
+		v.fail(a, err)
 		return
 	}
 	a.whole(f, f.content.Load())
@@ -57,17 +57,18 @@ func (v *vod) init(ctx context.Context, n int) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.shelve(tag, m.header()), nil
+	f := v.file(tag, m.header())
+	v.shelf.add(f)
+	return f, nil
 }
 
 // tag returns the entity tag of what belongs to segment n.
 func (v *vod) tag(kind string, n int) string { return fmt.Sprintf(`"%s-%s%d"`, v.plan.id, kind, n) }
 
-// shelve keeps a file.
-func (v *vod) shelve(tag string, data []byte) *file {
+// file returns a file that is complete.
+func (v *vod) file(tag string, data []byte) *file {
 	f := &file{contentType: []string{v.o.Container.contentType()}, etag: []string{tag}}
 	f.grow(data, true, time.Now())
-	v.shelf.add(f)
 	return f
 }
 
@@ -84,10 +85,10 @@ func (v *vod) muxer() (muxer, error) {
 func (v *vod) serveSegment(a *answer, n int) {
 	f, err := v.segment(a, n)
 	switch {
-	case err != nil && a.sent > 0:
+	case err != nil && (a.sent > 0 || errors.Is(err, errWriterClosed)):
 		panic(http.ErrAbortHandler) // so that nobody takes it for the whole
 	case err != nil:
-		a.fail(err)
+		v.fail(a, err)
 	case f != nil:
 		a.whole(f, f.content.Load())
 	}
@@ -139,12 +140,16 @@ func (v *vod) segment(a *answer, n int) (*file, error) {
 		return nil, err
 	case large:
 		return nil, send()
+	case v.broken != nil: // perhaps it can be read another time
+		return v.file(v.tag("broken-", n), data), nil
 	}
-	return v.shelve(tag, slices.Clip(data)), nil
+	f := v.file(tag, slices.Clip(data))
+	v.shelf.add(f)
+	return f, nil
 }
 
-// make makes segment n and gives its bytes to write, in some pieces, which are
-// write's then.
+// make makes segment n, as far as the medium can be read, and gives its bytes to
+// write, in some pieces, which are write's then.
 func (v *vod) make(ctx context.Context, n int, write func([]byte) error) error {
 	if err := v.seek(ctx, n); err != nil {
 		return err
@@ -159,7 +164,9 @@ func (v *vod) make(ctx context.Context, n int, write func([]byte) error) error {
 	if err := s.make(ctx, n); err != nil {
 		return err
 	}
-	v.at = n + 1
+	if v.broken == nil {
+		v.at = n + 1
+	}
 	return nil
 }
 
@@ -168,7 +175,7 @@ func (v *vod) seek(ctx context.Context, n int) error {
 	if v.at == n {
 		return nil
 	}
-	v.at, v.read, v.over = -1, nil, false
+	v.at, v.read, v.over, v.broken, v.awake = -1, nil, false, nil, true
 	from := v.plan.cuts[n].at
 	if _, err := v.m.Seek(ctx, from); err != nil {
 		return err
@@ -199,17 +206,21 @@ func (v *vod) next(ctx context.Context) (*codec.Frame, error) {
 }
 
 // pull returns what the medium yields; nil at its end, which may be that of a file
-// that was cut short.
+// that was cut short, and where it cannot be read.
 func (v *vod) pull(ctx context.Context) (*codec.Frame, error) {
 	if v.over {
 		return nil, nil
 	}
 	f, err := v.m.ReadFrame(ctx)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		v.over = true
-		return nil, nil
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, source.ErrClosed):
+		return f, err
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		v.broken = err
+		v.warn(err)
 	}
-	return f, err
+	v.over = true
+	return nil, nil
 }
 
 // A vodMaking is a segment that is made. Of the track that leads it has the frames

@@ -2,11 +2,15 @@ package hls
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 )
 
 // maxShelf bounds a shelf, in bytes.
 const maxShelf = 32 << 20
+
+// maxPlans is how many plans a shelf keeps.
+const maxPlans = 16
 
 // A shelf keeps segments of files that were asked for lately, for all viewers.
 // They are found by their entity tags, which no two media have in common.
@@ -15,6 +19,22 @@ type shelf struct {
 	files  map[string]*list.Element
 	recent list.List // of *file; the one asked for last is in front
 	bytes  int
+	plans  []*vodPlan // of media that were asked for first lately
+}
+
+// share returns p, or the same plan of another viewer: who watches a film needs none
+// alone.
+func (s *shelf) share(p *vodPlan) *vodPlan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.plans, func(o *vodPlan) bool { return o.id == p.id }); i >= 0 {
+		return s.plans[i]
+	}
+	if len(s.plans) == maxPlans {
+		s.plans = slices.Delete(s.plans, 0, 1)
+	}
+	s.plans = append(s.plans, p)
+	return p
 }
 
 // find returns the file with this entity tag; nil if it is not there.
@@ -52,6 +72,6 @@ func (s *shelf) add(f *file) {
 func (s *shelf) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files, s.bytes = nil, 0
+	s.files, s.bytes, s.plans = nil, 0, nil
 	s.recent.Init()
 }

@@ -169,8 +169,9 @@ func TestShelf(t *testing.T) {
 	require.NotNil(t, s.find("6"))
 }
 
-// TestVODLarge: a segment that is too large to be held is sent while it is made. If
-// that fails half-way the connection ends, so that nobody takes it for whole.
+// TestVODLarge: a segment that is too large to be held is sent while it is made, as
+// far as the film can be read. If the film is closed half-way the connection ends, so
+// that nobody takes it for whole.
 func TestVODLarge(t *testing.T) {
 	for name, container := range containers {
 		t.Run(name, func(t *testing.T) {
@@ -186,10 +187,14 @@ func TestVODLarge(t *testing.T) {
 			if container == TS {
 				requireCounted(t, all)
 			}
-			m.fails = 3900 * time.Millisecond
+			m.fails, m.failure = 3900*time.Millisecond, source.ErrClosed
 			require.PanicsWithValue(t, http.ErrAbortHandler, func() { p.get(list.Segments[1].URI) })
+			m.failure = nil
+			part := p.bytes(list.Segments[1].URI)
+			require.Greater(t, len(part), maxShelved)
+			require.Less(t, len(part), rec.Body.Len())
 			m.fails = 2 * time.Second
-			require.Equal(t, http.StatusInternalServerError, p.get(list.Segments[1].URI).Code)
+			require.Equal(t, http.StatusNotFound, p.get(list.Segments[1].URI).Code)
 			m.fails = 0
 			require.Equal(t, rec.Body.Len(), p.get(list.Segments[1].URI).Body.Len())
 		})
@@ -268,6 +273,48 @@ func TestVODPoor(t *testing.T) {
 	opaque := &codec.Track{ID: 1, Wire: "rtp", ClockRate: 90000}
 	_, err := newVOD(newMedium([]*codec.Track{opaque}, nil, 0), Options{}, &shelf{})
 	require.ErrorIs(t, err, source.ErrUnsupported)
+}
+
+// TestVODDamaged: a film is shown as far as it can be read, and behind that again.
+func TestVODDamaged(t *testing.T) {
+	for name, container := range containers {
+		t.Run(name, func(t *testing.T) {
+			sound := project(t, fileOf(20*time.Second), Options{Container: container})
+			p := project(t, fileOf(20*time.Second), Options{Container: container})
+			warned := 0
+			p.v.warn = func(err error) {
+				warned++
+				require.ErrorIs(t, err, io.ErrNoProgress)
+			}
+			list := sound.playlist()
+			var want [][]byte
+			for _, s := range list.Segments {
+				want = append(want, sound.bytes(s.URI))
+			}
+			require.Equal(t, list, p.playlist())
+			p.m.fails, p.m.mended = 7*time.Second, 7900*time.Millisecond
+			for i, s := range list.Segments {
+				if i != 3 {
+					require.True(t, bytes.Equal(want[i], p.bytes(s.URI)), s.URI)
+					continue
+				}
+				part := p.get(s.URI)
+				require.Equal(t, http.StatusOK, part.Code)
+				require.InDelta(t, len(want[i])/2, part.Body.Len(), float64(len(want[i]))/10)
+				require.NotEqual(t, p.v.tag("", i), part.Header().Get("Etag"))
+			}
+			require.Equal(t, 1, warned)
+			p.m.fails = 6 * time.Second
+			require.Equal(t, http.StatusNotFound, p.get(list.Segments[3].URI).Code)
+			require.Equal(t, 2, warned)
+			p.m.fails = 0
+			require.True(t, bytes.Equal(want[3], p.bytes(list.Segments[3].URI)), "it is not kept")
+
+			i, err := project(t, &fakeMedium{tracks: p.m.tracks, frames: p.m.frames, duration: 20 * time.Second, fails: 4 * time.Second}, Options{Container: container}).v.variant(t.Context())
+			require.NoError(t, err)
+			require.Positive(t, i.Bandwidth, "by what can be read")
+		})
+	}
 }
 
 // Whoever stops waiting frees the medium for the next request.

@@ -101,6 +101,7 @@ type library interface {
 	Stat(name string) (fs.FileInfo, error)
 	Open(name string) (*os.File, error)
 	Sub(folder string) (fs.FS, error)
+	medium(name string) (medium, error) // opens a regular file
 }
 
 // systemFiles is the library of all files that this process may read.
@@ -109,6 +110,7 @@ type systemFiles struct{}
 func (systemFiles) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 func (systemFiles) Open(name string) (*os.File, error)    { return os.Open(name) }
 func (systemFiles) Sub(folder string) (fs.FS, error)      { return os.DirFS(folder), nil }
+func (s systemFiles) medium(name string) (medium, error)  { return openMedium(s, name) }
 
 // openMedium opens a regular file of lib. Its errors name it.
 func openMedium(lib library, name string) (medium, error) {

@@ -36,7 +36,7 @@
 // Streams by HLS, those that a VOD shares, and Proxies have goroutines, which Close
 // waits for; the rest has none. Reading: player.go (a scheme's client), http.go (HTTP
 // and WebSocket), file.go (files), sniff.go (what it is), timeline.go (several files),
-// vod.go, proxies.go, download.go.
+// vod.go, vod_rest.go, proxies.go, download.go.
 package player
 
 import (

@@ -42,11 +42,10 @@ func openFiles(ctx context.Context, lib library, names []string, skip skipFunc) 
 	if err != nil {
 		return nil, err
 	}
-	open := func(name string) (medium, error) { return openMedium(lib, name) }
 	if len(all) == 1 {
-		return open(all[0].name)
+		return lib.medium(all[0].name)
 	}
-	t := &timeline{open: open, skip: skip}
+	t := &timeline{open: lib.medium, skip: skip}
 	if err := t.lay(ctx, all); err != nil {
 		_ = t.Close()
 		return nil, err
@@ -56,12 +55,11 @@ func openFiles(ctx context.Context, lib library, names []string, skip skipFunc) 
 
 // A timeline plays several media one after the other.
 type timeline struct {
-	open    func(name string) (medium, error)
-	skip    skipFunc
-	release func() error // called once, by Close; nil: nothing to release
-	parts   []part
-	cast    cast.Cast
-	keys    []time.Duration
+	open  func(name string) (medium, error)
+	skip  skipFunc
+	parts []part
+	cast  cast.Cast
+	keys  []time.Duration
 
 	at     int // the part that is read
 	splice splice
@@ -345,6 +343,15 @@ func (t *timeline) keysOf(ctx context.Context, cur medium, at int) ([]time.Durat
 	return m.KeyTimes(ctx)
 }
 
+// Rest closes the file that is open, if it can, until the timeline is used again.
+func (t *timeline) Rest() {
+	m, err := t.current()
+	if r, ok := m.(rester); ok && err == nil {
+		r.Rest()
+	}
+	t.keys = nil
+}
+
 // Close closes the file that is open.
 func (t *timeline) Close() error {
 	t.mu.Lock()
@@ -352,12 +359,8 @@ func (t *timeline) Close() error {
 	if t.closed {
 		m = nil
 	}
-	release := t.release
-	t.release, t.closed = nil, true
+	t.closed = true
 	t.mu.Unlock()
-	if release != nil {
-		_ = release()
-	}
 	if m == nil {
 		return nil
 	}

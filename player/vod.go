@@ -20,12 +20,12 @@ import (
 // virtual host that is not source.DefaultVhost it is that below Root/vhost. A
 // folder stands for the films in it and below it, and files with semicolons
 // between their names are played one after the other, see [OpenFiles]. What is no
-// file goes to Next.
+// file goes to Next, and what is a stream there if that is a source.Hub.
 //
 // Each viewer has a timeline of its own: a Reader that delivers in real time and is
 // a source.Seeker, Pauser and Speeder. Viewers by HLS, who fetch what they want,
-// get one that delivers at once. The parameter start=SECONDS of the URL begins at
-// the key frame before.
+// get one that delivers at once, and whose file hls.Handler has closed while they
+// fetch nothing. The parameter start=SECONDS of the URL begins at the key frame before.
 //
 // Names come from strangers. They are opened beneath the folder of the application,
 // links out of it are not followed, and hidden files are not there: recordings have
@@ -69,6 +69,9 @@ const sharedIdle = 20 * time.Second
 // for what cannot be played and ErrLimit.
 func (v *VOD) Play(ctx context.Context, req *source.Request) (source.Reader, error) {
 	f, err := v.find(req)
+	if err == nil && v.isLive(req.Key) {
+		err = errNoFilm
+	}
 	if err == nil {
 		var r source.Reader
 		switch hls := req.Schema == "hls" || req.Schema == "hls.fmp4"; {
@@ -93,6 +96,12 @@ func (v *VOD) Play(ctx context.Context, req *source.Request) (source.Reader, err
 		return nil, fmt.Errorf("player: %w: %s", source.ErrNotFound, req.Key)
 	}
 	return v.Next.Play(ctx, req)
+}
+
+// isLive reports whether somebody publishes what has the name of a file.
+func (v *VOD) isLive(key source.Key) bool {
+	hub, ok := v.Next.(*source.Hub)
+	return ok && hub != v.Shared && hub.Stream(key) != nil // a stream that is shared is the file
 }
 
 // open opens a file for req, at start, as a Reader that wrap returns.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,12 +13,18 @@ import (
 	"github.com/mediakit-go/mediakit/source"
 )
 
-// rootFiles is the library of the files below a folder.
-type rootFiles struct{ *os.Root }
+// rootFiles is the library of the files below a folder, which is open as Root. What
+// is opened does not need that to be open any more.
+type rootFiles struct {
+	*os.Root
+	folder folder
+}
 
 func (r rootFiles) Sub(folder string) (fs.FS, error) {
 	return fs.Sub(r.FS(), filepath.ToSlash(folder))
 }
+
+func (r rootFiles) medium(name string) (medium, error) { return r.folder.sleeper(name) }
 
 // A found is what a key names: files of a folder.
 type found struct {
@@ -29,7 +36,7 @@ type found struct {
 type folder struct{ root, vhost, app string }
 
 // find returns the files that req names; errNoFilm if there are none, or none that
-// may be asked for.
+// may be asked for. A list with an empty name is nobody else's either.
 func (v *VOD) find(req *source.Request) (*found, error) {
 	key := req.Key
 	f := &found{folder: folder{v.Root, "", cmp.Or(v.App, "record")}}
@@ -40,6 +47,9 @@ func (v *VOD) find(req *source.Request) (*found, error) {
 		return nil, errNoFilm
 	}
 	for name := range strings.SplitSeq(key.Stream, ";") {
+		if name == "" {
+			return nil, source.Refuse(fmt.Errorf("player: %w: an empty name in %q", source.ErrNotFound, key.Stream), "a name in the list is empty")
+		}
 		local, err := localName(name)
 		if err != nil {
 			return nil, errNoFilm
@@ -72,13 +82,8 @@ func (f *found) open(ctx context.Context, skip skipFunc) (medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := openFiles(ctx, rootFiles{root}, f.names, skip)
-	if t, ok := m.(*timeline); ok {
-		t.release = root.Close
-	} else {
-		_ = root.Close()
-	}
-	return m, err
+	defer root.Close()
+	return openFiles(ctx, rootFiles{root, f.folder}, f.names, skip)
 }
 
 // open opens the folder. What its operator has chosen may be a link; what was asked

@@ -235,12 +235,47 @@ func TestVODNext(t *testing.T) {
 		_, err = c.v.Publish(t.Context(), c.req)
 		require.ErrorIs(t, err, source.ErrBusy)
 	}
+	for _, list := range []string{";", "cam/a.flv;", ";cam/a.flv", "cam/a.flv;;day"} {
+		v := &VOD{Root: root, Next: playFunc(func(context.Context, *source.Request) (source.Reader, error) { return nil, source.ErrBusy })}
+		_, err := v.Play(t.Context(), asked(list, ""))
+		require.ErrorIs(t, err, source.ErrNotFound, "%q is not given to Next, where it might wait", list)
+	}
 	v := &VOD{Root: root, App: "recorder"}
 	req := asked("secret.flv", "")
 	req.Key.App = "recorder"
 	r, err := v.Play(t.Context(), req)
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
+}
+
+// TestVODLive: what is published has the name before a file, as long as it lasts.
+func TestVODLive(t *testing.T) {
+	root := vault(t)
+	synctest.Test(t, func(t *testing.T) {
+		hub := &source.Hub{Options: source.StreamOptions{Linger: -1}}
+		defer hub.Close()
+		v := &VOD{Root: root, Next: hub}
+		defer v.Close()
+		play := func(schema string) (film bool) {
+			req := asked("cam/a.flv", "")
+			req.Schema = schema
+			r, err := v.Play(t.Context(), req)
+			require.NoError(t, err)
+			defer r.Close()
+			return has[source.Seeker](r)
+		}
+		for range 2 {
+			require.True(t, play("rtmp"))
+			pub, err := hub.Publish(t.Context(), asked("cam/a.flv", ""))
+			require.NoError(t, err)
+			for _, f := range film.Take(filmLength) {
+				require.NoError(t, pub.WriteFrame(t.Context(), f))
+			}
+			require.False(t, play("rtmp"))
+			require.False(t, play("hls"))
+			require.NoError(t, pub.Close())
+		}
+	})
 }
 
 // TestVODRefusals holds what viewers are told of files that cannot be played, and

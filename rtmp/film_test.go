@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -50,8 +51,10 @@ func TestPlayFilm(t *testing.T) {
 		require.False(t, key)
 		require.Equal(t, to.Truncate(gop)+step, at)
 	}
-	p.call("seek", nil, 1e9)
-	require.Equal(t, codeSeekFailed, p.status())
+	for _, beyond := range []float64{20001, 1e9, 1e12, 1e300, math.Inf(1)} {
+		p.call("seek", nil, beyond)
+		require.Equal(t, codeSeekFailed, p.status(), beyond)
+	}
 
 	last, _ := p.picture()
 	p.call("pause", nil, true, 0.0)

@@ -17,8 +17,8 @@ type target struct {
 
 // resolve returns the key that t names and the parameters in it. The app is one
 // path element, whatever the peer makes of the URL: app "a/b" and name "c" are
-// app "a" and stream "b/c". Parameters are those of the name; if it has none,
-// those of the app or the URL.
+// app "a" and stream "b/c", and "mp4:" may stand before either. Parameters are those
+// of the name; if it has none, those of the app or the URL.
 func (t target) resolve(vhost func(host string) string) (key source.Key, params string, err error) {
 	app, appParams, _ := strings.Cut(t.app, "?")
 	name, params, _ := strings.Cut(t.name, "?")
@@ -32,7 +32,12 @@ func (t target) resolve(vhost func(host string) string) (key source.Key, params 
 	if vhost != nil {
 		host = vhost(hostOf(t.tcURL))
 	}
-	key, err = source.ParseKey(host, strings.Trim(app, "/")+"/"+strings.TrimPrefix(fileName(name), "/"))
+	app, folder, _ := strings.Cut(strings.Trim(app, "/"), "/")
+	stream := strings.Trim(folder+"/"+strings.Trim(fileName(name), "/"), "/")
+	if folder != "" { // such as "mp4:cam" of a client that takes all but the last element for the app
+		stream = fileName(stream)
+	}
+	key, err = source.ParseKey(host, app+"/"+stream)
 	return key, params, err
 }
 

@@ -281,13 +281,13 @@ func TestViewerCommands(t *testing.T) {
 	p.call("pause", nil, false, 1000.0)
 	require.Equal(t, codeUnpauseNotify, p.status())
 	require.Equal(t, wire.UserControl{Event: wire.EventStreamBegin, Value: 1}, p.userControl())
-	for _, ms := range []float64{1500, -5, math.NaN(), math.Inf(1), 1e300} {
+	for _, ms := range []float64{1500, -5, math.NaN()} {
 		p.call("seek", nil, ms)
 		require.Equal(t, codeSeekNotify, p.status())
 	}
 	p.call("onPlayCtrl", nil, amf.Object{{Name: "ctrlType", Value: "speed"}, {Name: "speed", Value: 2.0}})
 	require.Equal(t, codeSpeedNotify, p.status())
-	require.Equal(t, []string{"pause true", "pause false", "seek 1.5s", "seek 0s", "seek 0s", "seek 0s", "seek 0s", "speed 2"}, f.ordered())
+	require.Equal(t, []string{"pause true", "pause false", "seek 1.5s", "seek 0s", "seek 0s", "speed 2"}, f.ordered())
 
 	f.mu.Lock()
 	f.fail = errTest

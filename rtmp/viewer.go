@@ -176,10 +176,10 @@ func (w *viewer) seek(ms float64) ([]byte, error) {
 	if w.length == 0 {
 		return notice, nil
 	}
-	const longest = 1e12 // ms
+	const longest = 1e12 // ms, which no film lasts
 	to := time.Duration(0)
-	if ms > 0 && ms < longest { // not NaN
-		to = time.Duration(ms * float64(time.Millisecond))
+	if ms > 0 { // not NaN
+		to = time.Duration(min(ms, longest) * float64(time.Millisecond))
 	}
 	ctx, cancel := context.WithTimeout(w.srv.Context(), listen.WriteTimeout)
 	defer cancel()

@@ -30,7 +30,7 @@ func TestControlFlood(t *testing.T) {
 		t.Run(stages[at], func(t *testing.T) {
 			p := attacker(t, url, at, "")
 			_ = p.nc.(*net.TCPConn).SetReadBuffer(4 << 10)
-			_ = p.nc.SetWriteDeadline(time.Now().Add(30 * time.Second))
+			_ = p.nc.SetWriteDeadline(time.Now().Add(2 * time.Minute))
 			requests := []byte(strings.Repeat("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 1000))
 			for {
 				if _, err := p.nc.Write(requests); err != nil {

@@ -40,6 +40,9 @@ func FeedFormat() source.Format {
 // viewers were told of.
 var errChanged = fmt.Errorf("rtsp: a track was replaced: %w", source.ErrNewFormat)
 
+// errPlayed ends the feed of a film that was to be played up to some time only.
+var errPlayed = fmt.Errorf("rtsp: the end of the range: %w", source.ErrNewFormat)
+
 // A muxer makes RTP packets of frames. A feed calls it; viewers ask it what it
 // sends.
 type muxer struct {
@@ -50,6 +53,7 @@ type muxer struct {
 	skew   time.Duration // by which the sender's clock is ahead of zero
 	header []byte        // as of the newest key packet, before it
 	film   *playback     // nil: the packets have the times of the stream
+	end    time.Duration // of what is sent of a film; 0: its own end
 }
 
 // A muxedTrack is a track that is sent.
@@ -120,6 +124,9 @@ func (m *muxer) Carries(t *codec.Track) bool {
 func (m *muxer) Append(dst []source.Packet, f *codec.Frame) ([]source.Packet, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.end > 0 && f.DTS >= m.end {
+		return dst, errPlayed
+	}
 	x, err := m.trackOf(f.Track)
 	if x == nil || err != nil {
 		return dst, err
@@ -324,6 +331,13 @@ func (m *muxer) setScale(scale float64) {
 	if m.film != nil {
 		m.film.setScale(scale)
 	}
+}
+
+// setEnd ends a film at a time; not before its own end for 0.
+func (m *muxer) setEnd(at time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end = at
 }
 
 // A sent is a track as viewers are told of it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -223,7 +225,7 @@ func TestPlayFile(t *testing.T) {
 	r = p.do(200, "PLAY", url, "Scale", "0.5")
 	require.Equal(t, "0.5", r.Header.Get("Scale"))
 	require.Contains(t, r.Header.Get("Range"), "-20.000")
-	from, ok := parseRange(r.Header.Get("Range"))
+	from, _, ok := parseRange(r.Header.Get("Range"))
 	require.True(t, ok)
 	require.Less(t, from, 5*time.Second)
 	infos := parseRTPInfo(r.Header.Get("RTP-Info"))
@@ -282,6 +284,63 @@ func TestPlayFileNumbers(t *testing.T) {
 		for n := len(p.packets) + 20*(i%3); n > 0; n-- {
 			check(p.rtp())
 		}
+	}
+}
+
+// TestPlayFileRange: a range that ends ends the stream there, one that does not goes
+// on to the end of the file; beyond that there is nothing.
+func TestPlayFileRange(t *testing.T) {
+	for _, c := range []struct {
+		ranges []string // one after the other
+		told   string   // about the last one
+		lasts  time.Duration
+	}{
+		{[]string{"5.5-8"}, "5.000-8.000", 3 * time.Second},
+		{[]string{"0-2"}, "0.000-2.000", 2 * time.Second},
+		{[]string{"12-13", "3-4.5"}, "3.000-4.500", 1500 * time.Millisecond},
+		{[]string{"3-3.2", "12-13"}, "12.000-13.000", time.Second},
+		{[]string{"12-12.5", "18-"}, "18.000-20.000", 2 * time.Second},
+		{[]string{"18-20"}, "18.000-20.000", 2 * time.Second},
+		{[]string{"18-300"}, "18.000-20.000", 2 * time.Second},
+		{[]string{"18-12"}, "18.000-20.000", 2 * time.Second},
+		{[]string{"18-soon"}, "18.000-20.000", 2 * time.Second},
+	} {
+		t.Run(strings.Join(c.ranges, " "), func(t *testing.T) {
+			t.Parallel()
+			f := newFile()
+			url := startServer(t, &Server{Handler: f}) + "film"
+			p := dialPeer(t, url)
+			p.setupAll(url, tcp)
+			for _, beyond := range []string{"npt=20.1-", "npt=61-62", "npt=1e9-"} {
+				p.do(457, "PLAY", url, "Range", beyond)
+			}
+			require.Empty(t, f.ordered())
+			var r *wire.Response
+			for _, x := range c.ranges {
+				r = p.do(200, "PLAY", url, "Range", "npt="+x)
+			}
+			require.Equal(t, "npt="+c.told, r.Header.Get("Range"))
+			p.packets = nil
+			first := p.starts(r.Header.Get("RTP-Info"))
+			var newest, goodbyes uint32
+			for {
+				item, err := p.in.Next()
+				if err != nil {
+					require.ErrorIs(t, err, io.EOF)
+					break
+				}
+				m, ok := item.(*wire.Interleaved)
+				require.True(t, ok)
+				switch {
+				case m.Channel == 0:
+					newest = max(newest, parseRTP(t, m.Payload).Timestamp-first.timestamp)
+				case m.Channel%2 == 1 && requireReport(t, m.Payload) == nil:
+					goodbyes++
+				}
+			}
+			require.EqualValues(t, 2, goodbyes)
+			require.InDelta(t, c.lasts.Seconds(), float64(newest)/90000, 0.2)
+		})
 	}
 }
 

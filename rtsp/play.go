@@ -34,17 +34,25 @@ func (w *viewer) play(r *wire.Request) error {
 	var sought bool
 	var a playAnswer
 	if length > 0 {
-		old := w.rate
+		old, until := w.rate, w.until
 		a.rate, a.changed = w.setRate(reader, r)
-		from, ok := parseRange(r.Header.Get("Range"))
-		if ok && (from > 0 || w.played) {
-			if err := w.seek(from); err != nil {
-				w.apply(reader, old)
-				return w.reply(r, &reply{status: wire.StatusInvalidRange})
+		if from, to, ok := parseRange(r.Header.Get("Range")); ok {
+			ends := to > from && to < length
+			w.setUntil(0) // until it is where the range begins
+			if from > 0 || ends || w.played {
+				if err := w.seek(from); err != nil {
+					w.setUntil(until)
+					w.apply(reader, old)
+					return w.reply(r, &reply{status: wire.StatusInvalidRange})
+				}
+				sought = true
 			}
-			sought = true
+			if ends {
+				w.setUntil(to)
+			}
 		}
 	}
+	a.end = cmp.Or(w.until, length)
 	goesOn := w.played && !sought && (!w.paused || length > 0)
 	w.played, w.paused = true, false
 	if p, ok := source.As[source.Pauser](reader); ok {
@@ -56,7 +64,7 @@ func (w *viewer) play(r *wire.Request) error {
 		npt, info := "", ""
 		if a.changed {
 			st := w.session.mux.now()
-			npt, info = rangeFrom(st.at, length), packetInfo(w.session.setups, st)
+			npt, info = rangeFrom(st.at, a.end), packetInfo(w.session.setups, st)
 		}
 		if err := w.reply(r, a.reply(npt, info)); err != nil {
 			return err
@@ -82,13 +90,20 @@ func (w *viewer) seek(to time.Duration) error {
 	return err
 }
 
+// setUntil has a film end at a time; at its own end for 0. Packets that were made are
+// sent nevertheless.
+func (w *viewer) setUntil(at time.Duration) {
+	w.until = at
+	w.session.mux.setEnd(at)
+}
+
 // begin answers PLAY and returns what comes before the first packet.
 func (w *viewer) begin(r *wire.Request, st start, a playAnswer) []byte {
 	w.starting.Store(false)
 	if w.session.carrier == overMulticast {
 		st = w.session.mux.now() // the packets are those of all, and go on
 	}
-	b := a.reply(rangeFrom(st.at, w.session.length), packetInfo(w.session.setups, st)).append(nil, r, w.session.id)
+	b := a.reply(rangeFrom(st.at, a.end), packetInfo(w.session.setups, st)).append(nil, r, w.session.id)
 	if w.direct {
 		_ = w.say(b) // who cannot be told is found to be gone
 		b = nil
@@ -109,8 +124,9 @@ type rate struct {
 
 // A playAnswer is what PLAY is answered about rates.
 type playAnswer struct {
-	rate    rate // what is not 0 was asked for, and is so now
-	changed bool // the packets' times go by another scale from now on
+	rate    rate          // what is not 0 was asked for, and is so now
+	changed bool          // the packets' times go by another scale from now on
+	end     time.Duration // up to which the film is played; 0: a live stream
 }
 
 // setRate does what Scale and Speed ask, as far as the film can be played so fast:
@@ -167,10 +183,11 @@ func (a *playAnswer) reply(npt, info string) *reply {
 	return res
 }
 
-// rangeFrom returns the Range of a stream that is played from at on.
-func rangeFrom(at, length time.Duration) string {
-	if length > 0 {
-		return "npt=" + formatNPT(at) + "-" + formatNPT(max(at, length))
+// rangeFrom returns the Range of a film that is played from at to end, or of a live
+// stream, for which end is 0.
+func rangeFrom(at, end time.Duration) string {
+	if end > 0 {
+		return "npt=" + formatNPT(at) + "-" + formatNPT(max(at, end))
 	}
 	return "npt=0.00-"
 }
@@ -189,14 +206,17 @@ func parseRate(value string) (x float64, ok bool) {
 	return x, err == nil && x > 0
 }
 
-// parseRange returns the time at which a Range (RFC 2326, 12.29) begins. Only
-// times since the beginning are understood.
-func parseRange(value string) (from time.Duration, ok bool) {
+// parseRange returns the times at which a Range (RFC 2326, 12.29) begins and ends;
+// to is 0 if it tells no end. Only times since the beginning are understood.
+func parseRange(value string) (from, to time.Duration, ok bool) {
 	value, _, _ = strings.Cut(value, ";")
 	unit, value, _ := strings.Cut(value, "=")
 	if !strings.EqualFold(strings.TrimSpace(unit), "npt") {
-		return 0, false
+		return 0, 0, false
 	}
-	begin, _, _ := strings.Cut(value, "-")
-	return parseNPT(begin)
+	begin, end, _ := strings.Cut(value, "-")
+	if from, ok = parseNPT(begin); ok {
+		to, _ = parseNPT(end)
+	}
+	return from, to, ok
 }

@@ -42,13 +42,14 @@ type viewer struct {
 	buf      [viewerBuffer]byte
 	unread   []byte // of buf
 
-	direct   bool        // packets do not go to the connection
-	udp      *datagrams  // where they go, over UDP; else nil
-	played   bool        // there was a PLAY
-	paused   bool        // there was a PAUSE since
-	rate     rate        // at which a film is played
-	starting atomic.Bool // PLAY is not answered yet
-	left     atomic.Bool // the viewer has, or has to: nothing more is taken in
+	direct   bool          // packets do not go to the connection
+	udp      *datagrams    // where they go, over UDP; else nil
+	played   bool          // there was a PLAY
+	paused   bool          // there was a PAUSE since
+	rate     rate          // at which a film is played
+	until    time.Duration // when it ends, before its own end; else 0
+	starting atomic.Bool   // PLAY is not answered yet
+	left     atomic.Bool   // the viewer has, or has to: nothing more is taken in
 
 	saying sync.Mutex            // held while an answer is written by us
 	failed atomic.Pointer[error] // why we have closed the connection; nil if we have not

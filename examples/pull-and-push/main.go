@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/player"
 	"github.com/mediakit-go/mediakit/pusher"
 	"github.com/mediakit-go/mediakit/source"
@@ -50,6 +51,9 @@ func run(ctx context.Context, loop bool, from string, to []string) error {
 	defer pushers.Close()
 	key := source.Key{App: "live", Stream: "it"}
 	for _, u := range to {
+		if fileurl.Same(from, u) {
+			return fmt.Errorf("%s is where the stream comes from", u)
+		}
 		if _, err := pushers.Add(pusher.Proxy{Key: key, URL: u}); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/mp4"
 	"github.com/mediakit-go/mediakit/player"
 	"github.com/mediakit-go/mediakit/pusher"
@@ -48,6 +49,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
+	if fileurl.Same(flag.Arg(0), flag.Arg(1)) {
+		fmt.Fprintln(os.Stderr, "transmux: both names are those of one file")
+		os.Exit(2)
+	}
 	client := &pusher.Client{Layout: layout, Logger: slog.Default()}
 	err := pusher.Push(ctx, client.Sink(flag.Arg(1)), watched(player.Source(flag.Arg(0))))
 	fmt.Fprintln(os.Stderr)

@@ -44,4 +44,8 @@ func TestTransmuxExample(t *testing.T) {
 			from = to
 		}
 	}
+
+	p := example(t, "transmux", from, from)
+	require.Error(t, p.wait(patience), "a file is not written over what is read")
+	requireSame(t, want, probeFile(t, "ffprobe", from), 0)
 }

@@ -114,7 +114,9 @@ func TestSoak(t *testing.T) {
 		watched.Load(), frames.Load(), cuts.Load(), heaps)
 	require.GreaterOrEqual(t, watched.Load(), int64(200))
 	require.NotZero(t, cuts.Load())
-	require.Less(t, heaps[len(heaps)-1], max(heaps[0], heaps[1])+32, "memory is steady")
+	if length >= time.Minute { // before that there is nothing steady
+		require.Less(t, heaps[len(heaps)-1], max(heaps[0], heaps[1])+32, "memory is steady")
+	}
 
 	hub.Close()
 	clear(shows)

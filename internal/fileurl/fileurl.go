@@ -3,7 +3,9 @@ package fileurl
 
 import (
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -36,4 +38,26 @@ func Path(name string) (string, error) {
 		path = path[1:] // file:///C:/a.flv
 	}
 	return filepath.FromSlash(path), nil
+}
+
+// Same reports whether a and b name one file, which is there.
+func Same(a, b string) bool {
+	x, y := stat(a), stat(b)
+	return x != nil && y != nil && os.SameFile(x, y)
+}
+
+// stat returns what is known of the file that name names; nil if there is none.
+func stat(name string) fs.FileInfo {
+	if !Is(name) {
+		return nil
+	}
+	path, err := Path(name)
+	if err != nil {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	return info
 }

@@ -1,6 +1,7 @@
 package fileurl
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -32,5 +33,25 @@ func TestPath(t *testing.T) {
 	require.Error(t, err)
 	for _, name := range []string{"rtsp://host/a.flv", "files://a.flv", "://a.flv"} {
 		require.False(t, Is(name), name)
+	}
+}
+
+func TestSame(t *testing.T) {
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "a.flv"), filepath.Join(dir, "b.flv")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{file, file, true},
+		{file, filepath.Join(dir, ".", "x", "..", "a.flv"), true},
+		{file, other, false},
+		{file, filepath.Join(dir, "none"), false},
+		{filepath.Join(dir, "none"), filepath.Join(dir, "none"), false},
+		{"rtmp://h/a/b", "rtmp://h/a/b", false},
+	} {
+		require.Equal(t, c.same, Same(c.a, c.b), "%s %s", c.a, c.b)
 	}
 }
