@@ -26,7 +26,7 @@ test: peers
 	$(GO) test $(RACE) $$($(GO) list ./... | grep -v /internal/e2e)
 	@rm -f $(CACHE)/skipped
 	MEDIAKIT_CACHE=$(CACHE) MEDIAKIT_E2E=$$(internal/e2e/peers/mode) \
-		$(GO) test $(RACE) -count=1 -parallel=6 -timeout=15m ./internal/e2e
+		$(GO) test $(RACE) -count=1 -parallel=6 -timeout=25m ./internal/e2e
 	@[ ! -s $(CACHE)/skipped ] || { echo '!!! SKIPPED:'; cat $(CACHE)/skipped; } >&2
 
 peers:

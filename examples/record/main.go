@@ -42,9 +42,14 @@ func main() {
 	flag.DurationVar(&recorders.Retention.MaxAge, "max-age", 0, "delete files that are `older`")
 	flag.Int64Var(&recorders.Retention.MaxBytes, "max-bytes", 0, "delete the oldest files when all have more `bytes`")
 	addr := flag.String("http", "", "`address` to ask for clips at")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: record [options] NAME=URL…")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	if flag.NArg() == 0 {
-		log.Fatal("usage: record [-format mp4] [-slice 10m] NAME=URL…")
+		flag.Usage()
+		os.Exit(2)
 	}
 	var err error
 	if o.Format, err = record.ParseFormat(*format); err != nil {
@@ -63,7 +68,10 @@ func main() {
 	o.Wait = o.Back == 0 // for cameras that are away
 	proxies := &player.Proxies{Hub: hub, Logger: slog.Default()}
 	for _, arg := range flag.Args() {
-		name, url, _ := strings.Cut(arg, "=")
+		name, url, ok := strings.Cut(arg, "=")
+		if !ok {
+			log.Fatalf("%q is not NAME=URL", arg)
+		}
 		key, err := source.ParseKey("", "live/"+name)
 		if err == nil {
 			err = proxies.Add(player.Proxy{Key: key, URL: url})
