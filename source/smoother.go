@@ -18,17 +18,11 @@ const (
 type smoother struct {
 	stream *Stream
 	depth  time.Duration // what the buffer is to hold
-	frames []smoothed
+	frames []heldFrame
 	clock  time.Duration // of the frames' times, at at
 	at     time.Time
 	speed  float64 // of the clock; 0 before there was a frame
 	timer  *time.Timer
-}
-
-// A smoothed is a frame that waits.
-type smoothed struct {
-	*codec.Frame
-	arrived time.Time
 }
 
 // enter lets a live stream have a frame, by its smoother if it has one. The lock
@@ -52,7 +46,7 @@ func (m *smoother) add(f *codec.Frame, now time.Time) {
 	if len(m.frames) == 0 && (m.speed == 0 || f.DTS < m.now(now)-maxBackstep || f.DTS > m.now(now)+smoothMost) {
 		m.clock, m.at, m.speed = f.DTS-m.depth, now, 1
 	}
-	m.frames = append(m.frames, smoothed{f, now})
+	m.frames = append(m.frames, heldFrame{f, now})
 	if f.DTS-m.frames[0].DTS > smoothMost {
 		m.flush(now)
 		return
@@ -132,7 +126,7 @@ func (m *smoother) drop(n int) {
 	m.frames = m.frames[:left]
 }
 
-func (m *smoother) emit(f smoothed, now time.Time) {
+func (m *smoother) emit(f heldFrame, now time.Time) {
 	if p := m.stream.pub; p != nil {
 		m.stream.emit(p, f.Frame, f.arrived, now)
 	}

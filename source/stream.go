@@ -292,7 +292,7 @@ func (s *Stream) hold(f *codec.Frame, now time.Time) {
 	s.held = append(s.held, heldFrame{f, now})
 }
 
-// A heldFrame is a frame that waits for its stream to go live.
+// A heldFrame is a frame that waits: for its stream to go live, or in a smoother.
 type heldFrame struct {
 	*codec.Frame
 	arrived time.Time
