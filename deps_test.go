@@ -26,19 +26,22 @@ const module = "github.com/mediakit-go/mediakit"
 // testsMayImport is what only they may.
 var mayImport = map[string]string{
 	"codec":  "github.com/bluenviron/mediacommon/v2",
-	"source": "codec internal/cast",
+	"source": "codec internal/cast internal/limitlog",
 	"flv":    "codec source internal/amf internal/keysearch internal/livehttp internal/lookahead",
 	"rtmp":   "codec source flv internal/amf internal/listen rtmp/internal/handshake rtmp/internal/wire",
-	"ts":     "codec source internal/keysearch internal/limitlog internal/livehttp internal/lookahead internal/rtp internal/udp",
+	"ts":     "codec source internal/keysearch internal/limitlog internal/livehttp internal/lookahead internal/pes internal/rtp internal/udp",
 	"mp4":    "codec source internal/livehttp internal/lookahead",
+	"ps":     "codec source ts internal/limitlog internal/listen internal/lookahead internal/pes internal/rtp internal/udp ps/internal/framing",
 	"rtsp":   "codec source ts internal/limitlog internal/listen internal/rtp internal/udp rtsp/internal/auth rtsp/internal/tunnel rtsp/internal/wire",
 	"hls":    "codec source ts mp4 internal/livehttp internal/limitlog github.com/bluenviron/gohlslib/v2/pkg/playlist",
 	"player": "codec source flv ts mp4 rtmp rtsp hls internal/cast internal/fileurl internal/livehttp internal/proxy",
-	"pusher": "codec source flv ts mp4 rtmp rtsp hls internal/fileurl internal/livehttp internal/proxy internal/udp",
+	"pusher": "codec source flv ts mp4 ps rtmp rtsp hls internal/fileurl internal/livehttp internal/proxy internal/udp",
 	"record": "codec source flv ts mp4 hls",
 	"server": "codec source flv internal/livehttp internal/limitlog internal/listen",
 
 	"source/vdk": "codec source internal/lookahead github.com/deepch/vdk",
+
+	"ps/internal/framing": "internal/rtp",
 
 	"rtmp/internal/handshake": "",
 	"rtmp/internal/wire":      "internal/amf",
@@ -61,24 +64,26 @@ var mayImport = map[string]string{
 	"internal/livehttp":      "source internal/limitlog github.com/coder/websocket",
 	"internal/lookahead":     "codec source",
 	"internal/memnet":        "",
+	"internal/pes":           "codec internal/lookahead",
 	"internal/proxy":         "source",
 	"internal/rtp":           "codec",
 	"internal/udp":           "golang.org/x/net golang.org/x/sys",
+	"internal/rtptest":       "",
 	"internal/testmedia":     "codec github.com/bluenviron/mediacommon/v2",
 
-	"bench/...":    "*",
+	"bench/...":    "* golang.org/x/sys",
 	"examples/...": "*",
 }
 
 // testsMayImport is what any package's tests may use besides: our test media,
 // test tools, and other people's implementations as witnesses.
 const testsMayImport = `codec source internal/hlscheck internal/memnet
-	internal/containertest internal/filmtest internal/testmedia
+	internal/containertest internal/filmtest internal/rtptest internal/testmedia
 	github.com/stretchr/testify pgregory.net/rapid go.uber.org/goleak
 	github.com/bluenviron/mediacommon/v2 github.com/bluenviron/gortmplib
 	github.com/bluenviron/gohlslib/v2 github.com/Eyevinn/mp4ff
 	github.com/bluenviron/gortsplib/v5 github.com/pion/rtp github.com/pion/rtcp
-	github.com/coder/websocket github.com/deepch/vdk`
+	github.com/coder/websocket github.com/deepch/vdk github.com/yapingcat/gomedia`
 
 // forbidden are packages that nobody may import, not even tests: they pull in
 // cgo or abandoned forks of whole stacks.

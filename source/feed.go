@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -107,7 +108,7 @@ func (s *Stream) feed(format Format) (*Feed, error) {
 	var leftOut []*codec.Track
 	defer func() {
 		for _, t := range leftOut {
-			s.hub.log().Info("track left out", "stream", s.key.String(), "format", format.Name, "track", t.String())
+			s.hub.log(slog.LevelInfo, "track left out", "stream", s.key.String(), "format", format.Name, "track", t.String())
 		}
 	}()
 	s.mu.Lock()
@@ -290,7 +291,7 @@ func (f *Feed) muxFrame(fr *codec.Frame) (err error) {
 		if p := recover(); p != nil {
 			f.packets, err = f.packets[:0], fmt.Errorf("source: feed %s: panic: %v", f.format.Name, p)
 			if f.stream != nil {
-				f.stream.hub.log().Error("panic in a muxer", "format", f.format.Name, "stream", f.stream.key.String(),
+				f.stream.hub.log(slog.LevelError, "panic in a muxer", "format", f.format.Name, "stream", f.stream.key.String(),
 					"panic", p, "stack", string(debug.Stack()))
 			}
 		}

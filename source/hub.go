@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/mediakit-go/mediakit/internal/limitlog"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 // A Hub connects publishers with viewers by name. The zero value is ready for
 // use; fields must not change once it was used. Close it to end all streams.
 type Hub struct {
-	Logger  *slog.Logger  // nil discards
+	Logger  *slog.Logger  // what becomes of streams, at most 10 lines a second of a kind; nil discards
 	MaxWait time.Duration // how long a viewer waits for a stream that is not there; 0 means 15 s, negative not at all
 	Options StreamOptions // defaults for every stream
 
@@ -48,6 +50,7 @@ type Hub struct {
 
 	work   sync.WaitGroup // pulls
 	events eventQueue
+	lines  limitlog.Limiter
 }
 
 // An arrival is closed when a stream of its name is published.
@@ -273,11 +276,9 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-func (h *Hub) log() *slog.Logger {
-	if h.Logger != nil {
-		return h.Logger
-	}
-	return slog.New(slog.DiscardHandler)
+// log writes a line to the log, unless peers have provoked too many.
+func (h *Hub) log(level slog.Level, kind string, args ...any) {
+	h.lines.Log(h.Logger, level, kind, args...)
 }
 
 // A pull is a stream that is fetched on demand.

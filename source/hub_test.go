@@ -1,11 +1,14 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +18,21 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 )
+
+// TestHubLogIsLimited: publishers that come and go cannot flood the log.
+func TestHubLogIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		h := &Hub{Logger: slog.New(slog.NewTextHandler(&lines, nil))}
+		for i := range 100 {
+			p, err := h.Publish(t.Context(), &Request{ID: NewID(), Key: Key{Vhost: DefaultVhost, App: "live", Stream: fmt.Sprint(i)}})
+			require.NoError(t, err)
+			require.NoError(t, p.CloseWithError(nil))
+		}
+		require.NoError(t, h.Close())
+		require.Equal(t, 10, strings.Count(lines.String(), "stream has ended"))
+	})
+}
 
 // TestViewerBeforePublisher: the viewer starts the moment the stream goes live.
 func TestViewerBeforePublisher(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -316,7 +317,7 @@ func (s *Stream) goLiveIfReady(now time.Time) {
 		s.silence = newSilence(s.silentID(), 0)
 		s.tracks = append(s.tracks, s.silence.track)
 	}
-	s.hub.log().Info("stream is live", "stream", s.key.String(), "tracks", describe(s.tracks))
+	s.hub.log(slog.LevelInfo, "stream is live", "stream", s.key.String(), "tracks", describe(s.tracks))
 	s.hub.events.post(Event{Kind: EventLive, Key: s.key, Session: s.pub.stats()})
 	for _, f := range held {
 		if f.Track.Ready() {
@@ -442,7 +443,7 @@ func (s *Stream) lose(p *publication, reason error) {
 	s.hub.events.post(Event{Kind: EventPublishEnd, Key: s.key, Session: p.stats()})
 	s.hub.events.post(Event{Kind: EventLost, Key: s.key, Session: p.stats()})
 	s.mu.Unlock()
-	s.hub.log().Info("publisher lost", "stream", s.key.String(), "reason", reason)
+	s.hub.log(slog.LevelInfo, "publisher lost", "stream", s.key.String(), "reason", reason)
 	s.hub.events.drain(s.hub.OnEvent)
 }
 
@@ -486,7 +487,7 @@ func (s *Stream) endIf(ok func() bool, reason, last error) {
 	}
 	s.hub.events.post(Event{Kind: EventClosed, Key: s.key})
 	s.mu.Unlock()
-	s.hub.log().Info("stream has ended", "stream", s.key.String(), "reason", reason)
+	s.hub.log(slog.LevelInfo, "stream has ended", "stream", s.key.String(), "reason", reason)
 	if p != nil {
 		p.req.end(p.stats())
 	}
