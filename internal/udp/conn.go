@@ -21,7 +21,9 @@ type Conn struct {
 	release func()          // gives the port back; nil: it belongs to nobody
 	closed  sync.Once
 	dropped atomic.Uint64
-	asked   atomic.Int64 // size of the receive buffer, as far as one was asked for
+	asked   atomic.Int64  // size of the receive buffer, as far as one was asked for
+	drops   atomic.Uint64 // the system's when it was closed
+	whole   bool          // Watch hands over datagrams of any length on all systems
 }
 
 // NewConn returns a Conn that reads and writes pc, and closes it.
@@ -46,6 +48,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 func (c *Conn) Close() error {
 	err := net.ErrClosed
 	c.closed.Do(func() {
+		c.drops.Store(c.kernelDrops())
 		if c.quiet != nil {
 			err = c.quiet.Close()
 		} else {
@@ -99,20 +102,24 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.pc.SetReadDeadline(t)
 }
 
-// maxWatched is the longest datagram that Watch hands over as a whole.
-const maxWatched = 2048
+// shortDatagram is the longest datagram that Watch hands over as a whole where each
+// port needs a buffer and is not for more.
+const shortDatagram = 2 << 10
 
-// Watch calls fn with each datagram that comes to c, until c is closed; b is good
-// until fn returns, which must not wait. Where that takes a goroutine for c alone,
-// start is called with what it is to do; else it is one for all ports that are
-// watched. It may be called once. While c is being closed fn may be called once
-// more.
+// Watch calls fn with each datagram that comes to c, one after the other, until c is
+// closed; b is good until fn returns, which must not wait. Where that takes a
+// goroutine for c alone, start is called with what it is to do; else a few listen to
+// all ports that are watched. It may be called once. While c is being closed fn may
+// be called once more.
 func (c *Conn) Watch(start func(loop func()), fn func(b []byte, from netip.AddrPort)) error {
 	if c.quiet != nil {
 		return c.quiet.watch(fn)
 	}
 	start(func() {
-		b := make([]byte, maxWatched)
+		b := make([]byte, shortDatagram)
+		if c.whole {
+			b = make([]byte, maxDatagram)
+		}
 		const tolerated = 100 // errors in a row: some systems report what became of datagrams sent
 		for errs := 0; errs < tolerated; {
 			n, from, err := c.ReadFrom(b)
@@ -133,9 +140,20 @@ func (c *Conn) Watch(start func(loop func()), fn func(b []byte, from netip.AddrP
 // Dropped returns how many datagrams Send could not send.
 func (c *Conn) Dropped() uint64 { return c.dropped.Load() }
 
+// KernelDrops returns how many datagrams the system has dropped that came to c,
+// mostly because its receive buffer was full: at least so many, for several of one
+// sender may count as one. It is 0 on systems other than Linux, which do not tell,
+// and stays what it is when c is closed.
+func (c *Conn) KernelDrops() uint64 { return max(c.kernelDrops(), c.drops.Load()) }
+
 // SetReadBuffer asks the system to keep up to size bytes of datagrams that were
-// not read, and returns what it grants, which may be less.
+// not read, and returns what it grants, which may be less. A privileged process is
+// granted more than others.
 func (c *Conn) SetReadBuffer(size int) int {
+	if c.quiet != nil {
+		c.quiet.setReadBuffer(size)
+		c.forceReadBuffer(size)
+	}
 	if b, ok := c.pc.(interface{ SetReadBuffer(bytes int) error }); ok {
 		const least = 32 << 10
 		for ; size >= least; size /= 2 { // some systems refuse what is too much

@@ -1,9 +1,9 @@
-// Package udp has what RTP needs of UDP: pairs of ports, sending the same
-// datagrams to many receivers at little cost, and multicast.
+// Package udp has what RTP needs of UDP: pairs of ports, receiving and sending many
+// datagrams at little cost, and multicast.
 //
 // [Ports] hands out pairs of ports, an even one for RTP and the next for RTCP
-// (RFC 3550, section 11), as [Conn]s. What goes to several receivers is put into
-// a [Burst] once and sent to each:
+// (RFC 3550, section 11), as [Conn]s, with a port of TCP if need be. What goes to
+// several receivers is put into a [Burst] once and sent to each:
 //
 //	var b udp.Burst
 //	for _, d := range datagrams {
@@ -13,12 +13,23 @@
 //		n, err := v.conn.Send(&b, v.addr)
 //		…
 //
-// On Linux a Send is one system call for all datagrams (sendmmsg), and those of
-// one size travel as one through most of the kernel (UDP_SEGMENT). Elsewhere, and
-// for connections that are not the system's, it is a loop. Ports of
-// [Ports.QuietPair] are for who sends much: there one goroutine listens to all of
-// them, [Conn.Watch].
+// What comes to one port from many is read with a [Batch]:
 //
-// Ports: ports.go, queue.go, quiet_linux.go. Sending: conn.go, burst.go,
-// send_linux.go and send_other.go, each.go. Multicast: multicast.go.
+//	var b udp.Batch
+//	for {
+//		err := conn.ReadBatch(&b)
+//		…
+//		for i := range b.Len() {
+//			data, from := b.Datagram(i)
+//			…
+//
+// On Linux each is one system call for all datagrams (sendmmsg, recvmmsg), and
+// those of one size travel as one through most of the kernel (UDP_SEGMENT, UDP_GRO).
+// Elsewhere, and for connections that are not the system's, it is a loop. Quiet
+// ports are for who has many of them, or sends much: there a few goroutines listen
+// to all, [Conn.Watch].
+//
+// Ports: ports.go, queue.go, sockets.go, quiet_linux.go. Sending: conn.go, burst.go,
+// send_linux.go and send_other.go, each.go. Receiving: batch.go, batch_linux.go,
+// watchers_linux.go. Multicast: multicast.go.
 package udp

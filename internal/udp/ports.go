@@ -6,13 +6,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 )
 
-// ErrNoPorts is wrapped by the error of [Ports.Pair] when all ports are in use.
+// ErrNoPorts is wrapped by the error of [Ports.Pair] and its kin when all ports
+// are in use.
 var ErrNoPorts = errors.New("udp: no ports are left")
+
+// ErrInUse is wrapped by the error of [Ports.At] when somebody has the port.
+var ErrInUse = errors.New("udp: port is in use")
 
 // The range of Ports if none is set.
 const (
@@ -30,25 +33,31 @@ const foreignRest = time.Second
 // Ports hands out pairs of ports from a range. It is ready for use by several
 // goroutines. Fields must not change once Pair was called.
 //
-// A pair is free again when both its connections are closed, and is the last
-// one that is then handed out: what is still on its way to it has time to get
-// lost. Handing out does not take longer when more pairs are open. Ports that
-// somebody else has are skipped, and tried again after a second.
+// All ports of a pair are bound when it is handed out. It is free again when all
+// its connections are closed, and is the last one that is then handed out: what is
+// still on its way to it has time to get lost. Handing out does not take longer
+// when more pairs are open. Ports that somebody else has are skipped, and tried
+// again after a second.
 type Ports struct {
-	Min, Max uint16 // the range, both included; 0, 0 means 30000 to 35000
+	Min, Max uint16        // the range, both included; 0, 0 means 30000 to 35000
+	Rest     time.Duration // how long a pair that was closed is not handed out even if there is no other; 0: only while there is
 
 	// Listen opens a port; nil means net.ListenPacket. The error for a port that
 	// is in use wraps the system's; any other is returned by Pair.
 	Listen func(network, address string) (net.PacketConn, error)
 
+	// ListenTCP is the same for the port of TCP; nil means net.Listen.
+	ListenTCP func(network, address string) (net.Listener, error)
+
 	watchers watchers // of quiet ports
 
 	mu      sync.Mutex // guards what follows
 	begun   bool
-	first   uint16    // port of pair 0
-	free    queue     // pairs
-	pairs   int       // open
-	foreign []foreign // pairs that others have, the first ones to be tried again first
+	low     uint16      // port of pair 0
+	free    queue       // pairs
+	closed  []time.Time // when each pair was, or was somebody else's; zero: never
+	pairs   int         // open
+	foreign []foreign   // pairs that others have, the first ones to be tried again first
 }
 
 type foreign struct {
@@ -59,39 +68,79 @@ type foreign struct {
 // Pair opens an even port and the next one on ip; the zero Addr means all
 // addresses.
 func (p *Ports) Pair(ip netip.Addr) (rtp, rtcp *Conn, err error) {
-	return p.pair(ip, p.open)
+	s, err := p.next(ip, p.open, false)
+	return s.rtp, s.rtcp, err
 }
 
-// QuietPair is Pair for one who sends much and hears little: what comes is read
-// with Watch. On Linux such ports cost less to send from, for nobody is woken
-// whenever a datagram has left, and no goroutine to listen on.
+// PairTCP is Pair, and listens to TCP on the even port as well. The pair is free
+// again when the listener is closed, too.
+func (p *Ports) PairTCP(ip netip.Addr) (rtp, rtcp *Conn, ln net.Listener, err error) {
+	s, err := p.next(ip, p.open, true)
+	return s.rtp, s.rtcp, s.listener(), err
+}
+
+// QuietPair is Pair for ports that are read with Watch. On Linux they need no
+// goroutine each to listen on, and cost less to send from, for nobody is woken
+// whenever a datagram has left. On other systems datagrams of more than 2 KiB are
+// cut.
 func (p *Ports) QuietPair(ip netip.Addr) (rtp, rtcp *Conn, err error) {
-	return p.pair(ip, p.openQuiet)
+	s, err := p.next(ip, p.openQuiet, false)
+	return s.rtp, s.rtcp, err
 }
 
-// pair opens a pair of ports with open.
-func (p *Ports) pair(ip netip.Addr, open func(netip.AddrPort) (*Conn, error)) (rtp, rtcp *Conn, err error) {
+// QuietPairTCP is PairTCP for ports that are read with Watch. Datagrams come whole
+// on all systems.
+func (p *Ports) QuietPairTCP(ip netip.Addr) (rtp, rtcp *Conn, ln net.Listener, err error) {
+	s, err := p.next(ip, p.openQuiet, true)
+	s.whole()
+	return s.rtp, s.rtcp, s.listener(), err
+}
+
+// At opens a port that the caller names, of the range or not, to be read with
+// Watch, and listens to TCP on it if asked to. The next port comes with it if it is
+// free, else rtcp is nil. With reuse other sockets may have the same ports if they
+// want to share them as well; which of them then gets what is up to the system.
+// Listen and ListenTCP know nothing of it.
+func (p *Ports) At(ip netip.Addr, port uint16, tcp, reuse bool) (rtp, rtcp *Conn, ln net.Listener, err error) {
+	if port == 0 {
+		return nil, nil, nil, errors.New("udp: no port is named")
+	}
+	s, err := p.bind(ip.Unmap(), port, p.openQuiet, options{tcp: tcp, reuse: reuse, single: true})
+	if err != nil {
+		if inUse(err) {
+			err = errors.Join(ErrInUse, err)
+		}
+		return nil, nil, nil, fmt.Errorf("udp: port %d: %w", port, err)
+	}
+	s.whole()
+	if pair, ok := p.takeNamed(port); ok {
+		s.release(p.releaser(pair, s.len()))
+	}
+	return s.rtp, s.rtcp, s.listener(), nil
+}
+
+// next opens the next pair that can be.
+func (p *Ports) next(ip netip.Addr, open opener, tcp bool) (s sockets, err error) {
 	ip = ip.Unmap()
 	for {
 		pair, port, ok := p.take()
 		if !ok {
-			return nil, nil, fmt.Errorf("%w between %d and %d", ErrNoPorts, p.min(), p.max())
+			return s, fmt.Errorf("%w between %d and %d", ErrNoPorts, p.min(), p.max())
 		}
-		rtp, rtcp, err = openBoth(ip, port, open)
+		s, err = p.bind(ip, port, open, options{tcp: tcp})
 		if err == nil {
-			release := p.releaser(pair)
-			rtp.release, rtcp.release = release, release
-			return rtp, rtcp, nil
+			s.release(p.releaser(pair, s.len()))
+			return s, nil
 		}
 		taken := inUse(err)
 		p.putBack(pair, taken)
 		if !taken {
-			return nil, nil, fmt.Errorf("udp: port %d: %w", port, err)
+			return s, fmt.Errorf("udp: port %d: %w", port, err)
 		}
 	}
 }
 
-// Open returns how many pairs are open.
+// Open returns how many pairs of the range are open.
 func (p *Ports) Open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,30 +165,53 @@ func (p *Ports) max() uint16 {
 func (p *Ports) take() (pair, port uint16, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.begun {
-		p.begin()
-	}
+	p.begin()
 	if len(p.foreign) > 0 {
 		for now := time.Now(); len(p.foreign) > 0 && !now.Before(p.foreign[0].until); p.foreign = p.foreign[1:] {
-			p.free.push(p.foreign[0].pair)
+			f := p.foreign[0]
+			p.closed[f.pair] = f.until // whoever had it may just have closed it
+			p.free.push(f.pair)
 		}
 	}
-	if pair, ok = p.free.pop(); !ok {
+	if pair, ok = p.free.first(); !ok {
 		return 0, 0, false
 	}
+	if c := p.closed[pair]; p.Rest > 0 && !c.IsZero() && time.Since(c) < p.Rest {
+		return 0, 0, false // and so do all others, which were closed after it
+	}
+	p.free.remove(pair)
 	p.pairs++
-	return pair, p.first + 2*pair, true
+	return pair, p.low + 2*pair, true
 }
 
-// begin makes the queue. It begins in no order, so that several Ports of one
+// takeNamed takes the pair that port is of, if there is one and it is free.
+func (p *Ports) takeNamed(port uint16) (pair uint16, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begin()
+	if port < p.low || int(port-p.low)/2 >= len(p.closed) {
+		return 0, false
+	}
+	if pair = (port - p.low) / 2; !p.free.has(pair) {
+		return 0, false
+	}
+	p.free.remove(pair)
+	p.pairs++
+	return pair, true
+}
+
+// begin makes the queue, once. It begins in no order, so that several Ports of one
 // range seldom meet, and strangers cannot guess what comes next.
 func (p *Ports) begin() {
+	if p.begun {
+		return
+	}
 	p.begun = true
 	low, high := int(p.min()), int(p.max())
 	low += low % 2
 	if n := (high - low + 1) / 2; n > 0 {
-		p.first = uint16(low)
-		p.free = newQueue(n)
+		p.low = uint16(low)
+		p.free, p.closed = newQueue(n), make([]time.Time, n)
 		for _, i := range rand.Perm(n) {
 			p.free.push(uint16(i))
 		}
@@ -158,51 +230,15 @@ func (p *Ports) putBack(pair uint16, taken bool) {
 	}
 }
 
-// releaser returns what each connection of an open pair calls once.
-func (p *Ports) releaser(pair uint16) func() {
-	left := 2
+// releaser returns what each of n sockets of an open pair calls once.
+func (p *Ports) releaser(pair uint16, n int) func() {
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if left--; left == 0 {
+		if n--; n == 0 {
 			p.pairs--
+			p.closed[pair] = time.Now()
 			p.free.push(pair)
 		}
 	}
-}
-
-// openBoth opens port and the next one.
-func openBoth(ip netip.Addr, port uint16, open func(netip.AddrPort) (*Conn, error)) (rtp, rtcp *Conn, err error) {
-	if rtp, err = open(netip.AddrPortFrom(ip, port)); err != nil {
-		return nil, nil, err
-	}
-	if rtcp, err = open(netip.AddrPortFrom(ip, port+1)); err != nil {
-		_ = rtp.Close()
-		return nil, nil, err
-	}
-	rtp.setWriteBuffer(writeBuffer)
-	return rtp, rtcp, nil
-}
-
-// open opens a port.
-func (p *Ports) open(a netip.AddrPort) (*Conn, error) {
-	listen := p.Listen
-	if listen == nil {
-		listen = net.ListenPacket
-	}
-	network, host, ip := "udp", "", a.Addr()
-	if ip.IsValid() {
-		host = ip.String()
-	}
-	switch {
-	case ip.Is4():
-		network = "udp4"
-	case ip.Is6() && !ip.IsUnspecified():
-		network = "udp6"
-	}
-	pc, err := listen(network, net.JoinHostPort(host, strconv.Itoa(int(a.Port()))))
-	if err != nil {
-		return nil, err
-	}
-	return NewConn(pc), nil
 }

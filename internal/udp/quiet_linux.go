@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,36 +19,62 @@ type quiet struct {
 	addr     netip.AddrPort
 	watchers *watchers
 
-	mu sync.RWMutex // held for writing by who closes fd
-	fd int          // -1: closed
-	id int32        // of who watches it
-	fn func(b []byte, from netip.AddrPort)
+	mu      sync.RWMutex // held for writing by who closes fd
+	fd      int          // -1: closed
+	watcher *watcher     // nil: nobody
+	id      int32        // which that one knows it by
+	fn      func(b []byte, from netip.AddrPort)
+	gone    atomic.Bool // closed
 }
 
-// openQuiet opens a port. One that is not of a plain address is an ordinary port.
-func (p *Ports) openQuiet(a netip.AddrPort) (*Conn, error) {
+// openQuiet opens a port, which others may have as well that want to share it. One
+// that is not of a plain address is an ordinary port.
+func (p *Ports) openQuiet(a netip.AddrPort, reuse bool) (*Conn, error) {
 	ip := a.Addr()
-	if p.Listen != nil || !ip.IsValid() || ip.IsUnspecified() || ip.Zone() != "" {
-		return p.open(a)
+	if p.Listen != nil || ip.Zone() != "" {
+		return p.open(a, reuse)
 	}
+	both := !ip.IsValid() || ip == netip.IPv6Unspecified() // of IPv4 as well
+	if both {
+		ip = netip.IPv6Unspecified()
+	}
+	fd, err := bindQuiet(netip.AddrPortFrom(ip, a.Port()), both, reuse)
+	if both && err != nil && !inUse(err) { // no IPv6 here?
+		ip = netip.IPv4Unspecified()
+		fd, err = bindQuiet(netip.AddrPortFrom(ip, a.Port()), false, reuse)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{quiet: &quiet{addr: netip.AddrPortFrom(ip, a.Port()), watchers: &p.watchers, fd: fd}}
+	c.speedUp()
+	return c, nil
+}
+
+// bindQuiet opens a socket; both says that one of IPv6 is of IPv4 as well.
+func bindQuiet(a netip.AddrPort, both, reuse bool) (fd int, err error) {
 	var at unix.Sockaddr
 	domain := unix.AF_INET6
-	if ip.Is4() {
+	if ip := a.Addr(); ip.Is4() {
 		domain, at = unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
 	} else {
 		at = &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err = unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("udp: %w", os.NewSyscallError("socket", err))
+		return -1, fmt.Errorf("udp: %w", os.NewSyscallError("socket", err))
+	}
+	if both {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+	}
+	if reuse {
+		shareAlike(uintptr(fd))
 	}
 	if err := unix.Bind(fd, at); err != nil {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("udp: %w", os.NewSyscallError("bind", err))
+		return -1, fmt.Errorf("udp: %w", os.NewSyscallError("bind", err))
 	}
-	c := &Conn{quiet: &quiet{addr: a, watchers: &p.watchers, fd: fd}}
-	c.speedUp()
-	return c, nil
+	return fd, nil
 }
 
 // Control calls f with the socket, as a syscall.RawConn does.
@@ -69,16 +96,20 @@ func (q *quiet) Write(f func(fd uintptr) bool) error {
 // Read is not to be had.
 func (q *quiet) Read(func(fd uintptr) bool) error { return errors.ErrUnsupported }
 
-func (q *quiet) setWriteBuffer(size int) {
-	_ = q.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, size) })
+func (q *quiet) setBuffer(option, size int) {
+	_ = q.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, option, size) })
 }
 
+func (q *quiet) setReadBuffer(size int)  { q.setBuffer(unix.SO_RCVBUF, size) }
+func (q *quiet) setWriteBuffer(size int) { q.setBuffer(unix.SO_SNDBUF, size) }
+
 func (q *quiet) Close() error {
+	q.gone.Store(true)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.fn != nil {
-		q.watchers.remove(q.id)
-		q.fn = nil
+	if q.watcher != nil {
+		q.watcher.remove(q.id)
+		q.watcher = nil
 	}
 	err := unix.Close(q.fd)
 	q.fd = -1
@@ -87,134 +118,41 @@ func (q *quiet) Close() error {
 
 // watch has fn called with each datagram that comes.
 func (q *quiet) watch(fn func(b []byte, from netip.AddrPort)) error {
+	joinSegments(q)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.fd < 0 {
 		return net.ErrClosed
 	}
-	id, err := q.watchers.add(q)
-	if err == nil {
-		q.id, q.fn = id, fn
-	}
+	q.fn = fn
+	var err error
+	q.watcher, q.id, err = q.watchers.add(q)
 	return err
 }
 
-// receive reads a datagram. fn is nil if there is none.
-func (q *quiet) receive(b []byte) (n int, from netip.AddrPort, fn func([]byte, netip.AddrPort)) {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
-	if q.fd < 0 || q.fn == nil {
-		return 0, from, nil
-	}
-	const tolerated = 16 // errors that are about datagrams sent
-	for range tolerated {
-		n, a, err := unix.Recvfrom(q.fd, b, unix.MSG_DONTWAIT)
-		if err == unix.EAGAIN {
-			break
-		}
-		switch a := a.(type) {
-		case *unix.SockaddrInet4:
-			return n, netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), q.fn
-		case *unix.SockaddrInet6:
-			return n, netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), q.fn
-		}
-	}
-	return 0, from, nil
-}
-
-// watchers is one goroutine that listens to any number of sockets, and ends with
-// the last of them. The zero value is ready.
-type watchers struct {
-	mu    sync.Mutex // guards what follows
-	epoll *os.File   // nil: nobody is watched
-	socks map[int32]*quiet
-	last  int32 // id
-}
-
-// add makes q be watched. It asks for nothing but what can be read.
-func (w *watchers) add(q *quiet) (id int32, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.epoll == nil {
-		fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-		if err == nil {
-			err = unix.SetNonblock(fd, true) // so that Go's poller takes it
-		}
-		if err != nil {
-			return 0, fmt.Errorf("udp: %w", os.NewSyscallError("epoll_create1", err))
-		}
-		w.epoll, w.socks = os.NewFile(uintptr(fd), "epoll"), map[int32]*quiet{}
-		go w.run(w.epoll)
-	}
-	for w.last++; w.socks[w.last] != nil; w.last++ {
-	}
-	raw, err := w.epoll.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: w.last}
-	var errAdd error
-	if err = raw.Control(func(fd uintptr) { errAdd = unix.EpollCtl(int(fd), unix.EPOLL_CTL_ADD, q.fd, &event) }); err == nil {
-		err = errAdd
-	}
-	if err != nil {
-		return 0, fmt.Errorf("udp: %w", os.NewSyscallError("epoll_ctl", err))
-	}
-	w.socks[w.last] = q
-	return w.last, nil
-}
-
-// remove forgets the socket that is about to be closed, which takes it out of
-// epoll.
-func (w *watchers) remove(id int32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.socks, id)
-	if len(w.socks) == 0 {
-		_ = w.epoll.Close() // run ends
-		w.epoll = nil
-	}
-}
-
-func (w *watchers) get(id int32) *quiet {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.socks[id]
-}
-
-// atOnce is how many datagrams of a socket are taken in before others have
-// their turn.
-const atOnce = 16
-
-// run reads from sockets that have something until epoll is closed.
-func (w *watchers) run(epoll *os.File) {
-	raw, err := epoll.SyscallConn()
-	if err != nil {
+// receive hands over what has come and b has room for.
+func (q *quiet) receive(b *Batch) {
+	if !q.read(b) {
 		return
 	}
-	events := make([]unix.EpollEvent, 64)
-	b := make([]byte, maxWatched)
-	for {
-		n := 0
-		err := raw.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), events, 0)
-			return n > 0
-		})
-		if err != nil {
+	for i := range b.Len() {
+		if q.gone.Load() {
 			return
 		}
-		for _, e := range events[:n] {
-			q := w.get(e.Fd)
-			for range atOnce {
-				if q == nil {
-					break
-				}
-				n, from, fn := q.receive(b)
-				if fn == nil {
-					break
-				}
-				fn(b[:n], from)
-			}
-		}
+		q.fn(b.Datagram(i))
 	}
+}
+
+// read reads what has come and b has room for. It reports false if that is
+// nothing, or what became of a datagram that was sent.
+func (q *quiet) read(b *Batch) bool {
+	b.prepare()
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.fd < 0 {
+		return false
+	}
+	b.clear()
+	b.once(uintptr(q.fd))
+	return b.unpack() == nil
 }

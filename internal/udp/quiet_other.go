@@ -17,10 +17,11 @@ type (
 	watchers struct{}
 )
 
-func (p *Ports) openQuiet(a netip.AddrPort) (*Conn, error) { return p.open(a) }
+func (p *Ports) openQuiet(a netip.AddrPort, reuse bool) (*Conn, error) { return p.open(a, reuse) }
 
 func (*quiet) Close() error { return errors.ErrUnsupported }
 
+func (*quiet) setReadBuffer(int)  {}
 func (*quiet) setWriteBuffer(int) {}
 
 func (*quiet) watch(func([]byte, netip.AddrPort)) error { return errors.ErrUnsupported }

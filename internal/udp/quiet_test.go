@@ -65,7 +65,7 @@ func TestQuietPair(t *testing.T) {
 				require.Zero(t, rtp.LocalAddr().Port()%2)
 				require.Equal(t, rtp.LocalAddr().Port()+1, rtcp.LocalAddr().Port())
 				require.Equal(t, 1, p.Open())
-				_, err = p.openQuiet(rtp.LocalAddr())
+				_, err = p.openQuiet(rtp.LocalAddr(), false)
 				require.True(t, inUse(err), "%v", err)
 
 				each := numbered(1400, 1400, 300, 20)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -25,6 +26,7 @@ type fast struct {
 	six   bool        // the socket is one of IPv6, and may send to IPv4 as well
 	each  atomic.Bool // segmentation was refused: it depends on the route's device
 	zones atomic.Pointer[zone]
+	join  sync.Once // datagrams that come are joined, if the kernel can
 }
 
 // A zone is the number of a network interface.
@@ -309,6 +311,21 @@ func (c *Conn) readBuffer() (size int) {
 		})
 	}
 	return size / 2
+}
+
+// kernelDrops returns how many datagrams the system has dropped, 0 if that cannot be
+// known.
+func (c *Conn) kernelDrops() uint64 {
+	if c.raw == nil {
+		return 0
+	}
+	var info [unix.SK_MEMINFO_VARS]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_ = c.raw.Control(func(fd uintptr) {
+		_, _, _ = unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	})
+	return uint64(info[unix.SK_MEMINFO_DROPS])
 }
 
 // groupOnly keeps datagrams from c that are sent to groups others on this host

@@ -20,4 +20,6 @@ func (c *Conn) forceReadBuffer(int) {}
 
 func (c *Conn) readBuffer() int { return 0 }
 
+func (c *Conn) kernelDrops() uint64 { return 0 }
+
 func (c *Conn) groupOnly() {}
