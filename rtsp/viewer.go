@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mediakit-go/mediakit/internal/listen"
+	"github.com/mediakit-go/mediakit/internal/rtp"
 	"github.com/mediakit-go/mediakit/rtsp/internal/wire"
 	"github.com/mediakit-go/mediakit/source"
 )
@@ -121,12 +121,9 @@ func (s *session) goodbye() []byte {
 	return b
 }
 
-// appendBye appends an RTCP BYE (RFC 3550, 6.6) of the nth track, behind an empty
-// receiver report, as an interleaved packet.
+// appendBye appends an RTCP BYE of the nth track as an interleaved packet.
 func appendBye(dst []byte, n int, ssrc uint32) []byte {
-	dst = append(dst, '$', uint8(2*n+1), 0, 16)
-	dst = binary.BigEndian.AppendUint32(append(dst, 0x80, 201, 0, 1), ssrc)
-	return binary.BigEndian.AppendUint32(append(dst, 0x81, 203, 0, 1), ssrc)
+	return rtp.AppendBye(append(dst, '$', uint8(2*n+1), 0, 16), ssrc)
 }
 
 // errMore is what a viewer's wire.Reader gets when it has used up what was read.

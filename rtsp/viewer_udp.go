@@ -115,10 +115,10 @@ func (d *datagrams) receive(e *datagramEnd, rtcp bool, b []byte, from netip.Addr
 	}
 }
 
-// isRTCP reports whether b begins as an RTCP packet does (RFC 3550, 6.4; the
-// types are those of RFC 5761, 4) and is as long as that says.
+// isRTCP reports whether b begins as an RTCP packet does and is as long as that
+// says (RFC 3550, 6.4).
 func isRTCP(b []byte) bool {
-	return len(b) >= 8 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223 && 4*int(binary.BigEndian.Uint16(b[2:]))+4 <= len(b)
+	return rtp.IsRTCP(b) && len(b) >= 8 && 4*int(binary.BigEndian.Uint16(b[2:]))+4 <= len(b)
 }
 
 // A prepared is the datagrams of a batch by their channel, for all who are sent

@@ -281,10 +281,16 @@ func (u *aacUnpacker) fragment(dst []Unit, p *Packet, size int, data []byte) ([]
 }
 
 // headers sets sizes by the AU-header section b begins with (RFC 3640, 3.2.1)
-// and returns what follows it.
+// and returns what follows it. Some cameras send ADTS frames without one.
 func (u *aacUnpacker) headers(b []byte) ([]byte, error) {
 	if len(b) < 2 {
 		return nil, invalid("payload of %d bytes", len(b))
+	}
+	if hasADTS(b) { // else 8190 bits of headers
+		if size, err := codec.ADTSFrameSize(b); err == nil && size <= len(b) {
+			u.sizes = append(u.sizes[:0], len(b))
+			return b, nil
+		}
 	}
 	left := int(b[0])<<8 | int(b[1]) // bits
 	b = b[2:]
@@ -342,7 +348,7 @@ func (u *aacUnpacker) units(dst []Unit, timestamp uint32, sizes []int, data []by
 // number of the next one. Some cameras send it with an ADTS header; without,
 // none begins with the bits of its syncword.
 func (u *aacUnpacker) unit(dst []Unit, timestamp uint32, au []byte, n int) ([]Unit, int, error) {
-	if len(au) < 2 || au[0] != 0xff || au[1]&0xf0 != 0xf0 {
+	if !hasADTS(au) {
 		if len(au) > 0 {
 			dst = append(dst, u.nth(timestamp, n, au))
 		}
@@ -366,6 +372,9 @@ func (u *aacUnpacker) unit(dst []Unit, timestamp uint32, au []byte, n int) ([]Un
 	}
 	return dst, n, nil
 }
+
+// hasADTS reports whether b begins with the syncword of an ADTS header.
+func hasADTS(b []byte) bool { return len(b) >= 2 && b[0] == 0xff && b[1]&0xf0 == 0xf0 }
 
 func (u *aacUnpacker) nth(timestamp uint32, n int, au []byte) Unit {
 	return Unit{

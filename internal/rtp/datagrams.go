@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Datagrams yields the packets in wire, which is what Packetizers append, with
-// the channels they are framed for and without the framing.
+// Datagrams yields the packets in wire, which is what Packetizers with Interleaved
+// append, with the channels they are framed for and without the framing.
 func Datagrams(wire []byte) iter.Seq2[uint8, []byte] {
 	return func(yield func(uint8, []byte) bool) {
 		for len(wire) >= frameSize {

@@ -41,32 +41,20 @@ type Receiver struct {
 	err error // the first
 }
 
-// A receivedTrack is a track of a Receiver. A packet goes through origin, queue
-// and depacketizer; what comes out of that gets its time from line and times.
+// A receivedTrack is a track of a Receiver. A packet goes through the intake and
+// the depacketizer; what comes out of that gets its time from line and times.
 type receivedTrack struct {
+	intake
+	owner        *Receiver // of the call that is going on: a Receiver may be copied
 	payload      Payload
 	adopting     adopting
 	track        *codec.Track // as its frames have it
-	origin       origin
-	queue        reorder
-	lost         bool // packets before the next one are missing
 	depacketizer Depacketizer
 	units        []Unit // of one packet; kept for its memory
 	line         timeline
 	times        decodingTimes
 	discont      bool // a new timeline of which no frame has gone out
 	anchor       anchor
-	report       senderReport // the newest of who sends
-	early        senderReport // the newest of another, who may be the next to send
-	reception    reception
-	stats        ReceiverStats
-}
-
-// An arrived is a packet and when it came.
-type arrived struct {
-	Packet
-	size int // with its header
-	at   time.Time
 }
 
 // Add adds a track, made by p.Track, and returns its number, from 0.
@@ -79,6 +67,7 @@ func (r *Receiver) Add(p *Payload, t *codec.Track) (int, error) {
 		return 0, err
 	}
 	r.tracks = append(r.tracks, &receivedTrack{
+		intake:  intake{rate: p.ClockRate},
 		payload: *p, track: t, depacketizer: d, line: timeline{rate: p.ClockRate},
 	})
 	return len(r.tracks) - 1, nil
@@ -125,17 +114,16 @@ func (r *Receiver) RTP(dst []*codec.Frame, i int, b []byte, now time.Time) ([]*c
 
 // receive takes in a packet of t.
 func (r *Receiver) receive(t *receivedTrack, a arrived) {
-	switch {
-	case t.origin.begun && t.origin.fits(&a.Packet, r.depth()):
-		r.accept(t, a)
-	case len(a.Payload) == 0: // it opens a way through a firewall, and is no beginning
-	case !t.origin.begun:
-		t.hello(&a)
-		r.begin(t, &a)
-		r.accept(t, a)
-	default:
-		r.stray(t, a)
-	}
+	o := r.ordering()
+	t.owner = r
+	t.take(t, a, &o)
+}
+
+// ordering returns how packets may come.
+func (r *Receiver) ordering() ordering {
+	o := newOrdering(r.Depth, r.Wait)
+	o.gives = !r.Reorder
+	return o
 }
 
 // A waiting is one of the first packets, which wait for reports.
@@ -192,20 +180,6 @@ func (r *Receiver) fail(err error) {
 	}
 }
 
-func (r *Receiver) depth() int {
-	if r.Depth <= 0 {
-		return defaultDepth
-	}
-	return min(r.Depth, maxDepth)
-}
-
-func (r *Receiver) wait() time.Duration {
-	if r.Wait <= 0 {
-		return defaultWait
-	}
-	return r.Wait
-}
-
 // An adopting counts the packets before the first one that has the announced type.
 type adopting struct {
 	payloadType uint8
@@ -233,105 +207,31 @@ func (r *Receiver) adopt(t *receivedTrack, payloadType uint8) bool {
 	return true
 }
 
-// hello begins with the first packet of a sender.
-func (t *receivedTrack) hello(a *arrived) {
-	t.report = senderReport{}
-	if t.early.ssrc == a.SSRC {
-		t.report = t.early
-	}
-	t.early = senderReport{}
-	t.origin.begin(a)
-	t.queue.begin(a.Sequence)
-	t.reception.begin(a.Sequence)
-}
-
-// stray takes in a packet that does not continue what t has received: all it
-// makes is, perhaps, a new beginning.
-func (r *Receiver) stray(t *receivedTrack, a arrived) {
-	beginning, dropped := t.origin.stray(a, r.depth())
-	t.stats.Invalid += uint64(dropped)
-	if beginning == nil {
+// begin implements sink.
+func (t *receivedTrack) begin(a *arrived, again bool) {
+	if !again {
+		t.owner.begin(t, a)
 		return
 	}
-	if first := &beginning[0]; !t.origin.continues(first, t.line.rate) {
-		r.restart(t, first)
-	}
-	for _, a := range beginning {
-		r.accept(t, a)
-	}
-}
-
-// restart begins anew with a packet of another sender, or of one that has itself
-// restarted.
-func (r *Receiver) restart(t *receivedTrack, a *arrived) {
-	for t.queue.held > 0 {
-		r.step(t)
-	}
 	if d, err := NewDepacketizer(&t.payload, t.track); err == nil {
-		t.depacketizer, t.lost = d, false
+		t.depacketizer = d
 	} else { // it has made one before
 		t.lost = true
 	}
-	t.hello(a)
 	t.times.keyed = false
-	r.rebase(t, a)
+	t.owner.rebase(t, a)
 }
 
-// accept takes in a packet that belongs to what t receives.
-func (r *Receiver) accept(t *receivedTrack, a arrived) {
-	newest := t.origin.advance(&a)
-	if newest {
-		t.stats.Invalid += uint64(t.origin.forget())
-	}
-	t.reception.add(&a, t.line.rate)
-	most := 0
-	if r.Reorder {
-		most = r.depth() - 1
-	}
-	ahead := t.queue.ahead(a.Sequence)
-	for ; ahead > most; ahead-- {
-		r.step(t)
-	}
-	if ahead < 0 || ahead > 0 && !t.queue.put(a, r.depth()) {
-		t.stats.Duplicates++
-		return
-	}
-	t.stats.Packets++
-	t.stats.Bytes += uint64(a.size)
-	if !newest {
-		t.stats.Reordered++
-	}
-	if ahead == 0 {
-		t.queue.skip(1)
-		r.deliver(t, &a)
-	}
-}
-
-// drain delivers what is due, and gives up what is overdue at now.
+// drain delivers what is due of t, and gives up what is overdue at now.
 func (r *Receiver) drain(t *receivedTrack, now time.Time) {
-	for t.queue.ready() || t.queue.held > 0 && now.Sub(t.queue.missedSince()) >= r.wait() {
-		r.step(t)
-	}
+	o := r.ordering()
+	t.owner = r
+	t.drain(t, now, &o)
 }
 
-// step goes on by one packet, which is lost if it has not come.
-func (r *Receiver) step(t *receivedTrack) {
-	if a, ok := t.queue.take(); ok {
-		r.deliver(t, &a)
-		return
-	}
-	t.queue.skip(1)
-	t.lost = true
-	t.stats.Lost++
-}
-
-// deliver makes frames of the next packet.
-func (r *Receiver) deliver(t *receivedTrack, a *arrived) {
-	if len(a.Payload) == 0 {
-		return // padding, to probe the way or to keep it open
-	}
-	lost, jumped := t.lost, !t.line.advance(a)
-	t.lost = false
+// deliver implements sink: it makes frames of the next packet.
+func (t *receivedTrack) deliver(a *arrived, lost bool) {
+	r, jumped := t.owner, !t.line.advance(a)
 	var err error
 	if t.units, err = t.depacketizer.Append(t.units[:0], &a.Packet, lost); err != nil {
 		t.stats.Invalid++
@@ -397,17 +297,23 @@ func (r *Receiver) Expire(dst []*codec.Frame, now time.Time) (frames []*codec.Fr
 	if r.settle(now); !r.settled && len(r.waiting) > 0 {
 		next = r.settleBy(now)
 	}
+	o := r.ordering()
 	for _, t := range r.tracks {
 		r.drain(t, now)
-		if t.queue.held == 0 {
-			continue
-		}
-		if due := t.queue.missedSince().Add(r.wait()); next.IsZero() || due.Before(next) {
+		if due := t.due(&o); !due.IsZero() && (next.IsZero() || due.Before(next)) {
 			next = due
 		}
 	}
 	frames, _ = r.done()
 	return frames, next
+}
+
+// Lose tells that what is missing before the next packets will not come, as after
+// the loss of synchronisation on a connection.
+func (r *Receiver) Lose() {
+	for _, t := range r.tracks {
+		t.lose()
+	}
 }
 
 // Goodbye reports whether the peer has said RTCP BYE for every track it sent.

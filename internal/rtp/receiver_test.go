@@ -632,6 +632,19 @@ func TestReceiverEmptyPackets(t *testing.T) {
 	require.Equal(t, ReceiverStats{Packets: 31, Bytes: r.Stats(0).Bytes, Units: 30}, r.Stats(0))
 }
 
+// A Receiver may be copied once its tracks are added.
+func TestReceiverCopied(t *testing.T) {
+	stream := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}
+	frames := stream.Take(time.Second)
+	s := newSender(t, stream.Tracks(), PacketizerOptions{})
+	r := *s.receiver(&Receiver{Reorder: true})
+	got := take(t, &r, s.packets(frames))
+	require.NoError(t, r.RTCP(0, s.report(0, time.Second, epoch), epoch))
+	for i := range r.Tracks() {
+		requireSame(t, ofTrack(frames, i), ofTrack(got, i))
+	}
+}
+
 func TestReceiverAdd(t *testing.T) {
 	var r Receiver
 	_, err := r.Add(&Payload{Type: 96, Encoding: "H264"}, testmedia.Track(1, codec.H264))

@@ -96,10 +96,14 @@ func (r *Receiver) AppendReport(dst []byte, i int, cname string, now time.Time) 
 	if !t.origin.begun {
 		return dst
 	}
-	own := r.ssrc(t)
+	return t.appendReport(dst, r.ssrc(t), cname, now)
+}
+
+// appendReport appends a receiver report with a CNAME, as from the SSRC own.
+func (q *intake) appendReport(dst []byte, own uint32, cname string, now time.Time) []byte {
 	dst = appendRTCPHeader(dst, typeReceiverReport, 1, 28)
 	dst = binary.BigEndian.AppendUint32(dst, own)
-	dst = t.reception.append(dst, t.origin.ssrc, &t.report, now)
+	dst = q.reception.append(dst, q.origin.ssrc, &q.report, now)
 	return appendCNAME(dst, own, cname)
 }
 
@@ -112,23 +116,6 @@ func (r *Receiver) ssrc(t *receivedTrack) uint32 {
 		}
 	}
 	return own
-}
-
-// AppendReport appends a sender report with the CNAME (RFC 3550, 6.4.1 and
-// 6.5), framed as an interleaved packet of the RTCP channel: the time at of the
-// stream was, or will be, at wall.
-func (p *Packetizer) AppendReport(dst []byte, at time.Duration, wall time.Time) []byte {
-	begin := len(dst)
-	dst = append(dst, '$', p.w.channel+1, 0, 0)
-	dst = appendRTCPHeader(dst, typeSenderReport, 0, 24)
-	dst = binary.BigEndian.AppendUint32(dst, p.w.ssrc)
-	dst = binary.BigEndian.AppendUint64(dst, ntpTime(wall))
-	dst = binary.BigEndian.AppendUint32(dst, p.Timestamp(at))
-	dst = binary.BigEndian.AppendUint32(dst, p.packets)
-	dst = binary.BigEndian.AppendUint32(dst, p.octets)
-	dst = appendCNAME(dst, p.w.ssrc, p.cname)
-	binary.BigEndian.PutUint16(dst[begin+2:], uint16(len(dst)-begin-frameSize))
-	return dst
 }
 
 // appendRTCPHeader begins an RTCP packet with so many bytes after the header.

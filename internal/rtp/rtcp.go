@@ -17,6 +17,21 @@ const (
 
 const rtcpHeaderSize = 4
 
+// IsRTCP reports whether b, of which the first bytes are enough, is an RTCP packet
+// rather than one of RTP, where both come the same way (RFC 5761, section 4).
+func IsRTCP(b []byte) bool {
+	return len(b) >= rtcpHeaderSize && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
+}
+
+// AppendBye appends the end of a sender: an empty receiver report, with which
+// compound packets have to begin, and a BYE (RFC 3550, 6.1 and 6.6), not framed.
+func AppendBye(dst []byte, ssrc uint32) []byte {
+	dst = appendRTCPHeader(dst, typeReceiverReport, 0, 4)
+	dst = binary.BigEndian.AppendUint32(dst, ssrc)
+	dst = appendRTCPHeader(dst, typeBye, 1, 4)
+	return binary.BigEndian.AppendUint32(dst, ssrc)
+}
+
 // A senderReport is what a sender report (RFC 3550, 6.4.1) says of the clocks:
 // timestamp was at ntp.
 type senderReport struct {
@@ -43,7 +58,14 @@ type senderReport struct {
 //	|                         RTP timestamp                         |
 //	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 func (r *Receiver) RTCP(i int, b []byte, now time.Time) error {
-	for t := r.tracks[i]; len(b) > 0; {
+	t := r.tracks[i]
+	return t.control(b, now, func() { r.useReport(t) })
+}
+
+// control takes in an RTCP packet, and calls heard for each sender report that is
+// of who sends.
+func (q *intake) control(b []byte, now time.Time, heard func()) error {
+	for len(b) > 0 {
 		if len(b) < rtcpHeaderSize {
 			return invalid("RTCP header of %d bytes", len(b))
 		}
@@ -57,16 +79,22 @@ func (r *Receiver) RTCP(i int, b []byte, now time.Time) error {
 			if len(body) < 24 {
 				return invalid("sender report of %d bytes", size)
 			}
-			r.heard(t, senderReport{
+			report := senderReport{
 				ssrc:      binary.BigEndian.Uint32(body),
 				ntp:       binary.BigEndian.Uint64(body[4:]),
 				timestamp: binary.BigEndian.Uint32(body[12:]),
 				at:        now,
-			})
+			}
+			if !q.origin.begun || report.ssrc != q.origin.ssrc {
+				q.early = report
+				break
+			}
+			q.report = report
+			heard()
 		case typeBye:
 			for range min(int(b[0]&31), len(body)/4) {
-				if t.origin.begun && binary.BigEndian.Uint32(body) == t.origin.ssrc {
-					t.origin.bye = true
+				if q.origin.begun && binary.BigEndian.Uint32(body) == q.origin.ssrc {
+					q.origin.bye = true
 				}
 				body = body[4:]
 			}
@@ -74,16 +102,6 @@ func (r *Receiver) RTCP(i int, b []byte, now time.Time) error {
 		b = b[size:]
 	}
 	return nil
-}
-
-// heard takes in a sender report of track t.
-func (r *Receiver) heard(t *receivedTrack, s senderReport) {
-	if !t.origin.begun || s.ssrc != t.origin.ssrc {
-		t.early = s
-		return
-	}
-	t.report = s
-	r.useReport(t)
 }
 
 // NTP time (RFC 3550, 4) is in units of 2^-32 s since 1900; era 1 begins in 2036.
