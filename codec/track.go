@@ -16,10 +16,10 @@ type Track struct {
 	SampleRate, Channels int     // Hz and count, of audio; 0 while unknown
 
 	Synthetic bool   // made by this process (silent audio), not by the publisher
-	Wire      string // "" for codecs that are converted; "rtp", "flv" or "ts" for an opaque track bound to that wire
+	Wire      string // "" for codecs that are converted; "rtp", "flv" or "pes" (MPEG-TS and MPEG-PS) for an opaque track bound to that wire
 	WireKind  Kind   // of an opaque track: what its wire says it carries
 	Name      string // of an opaque track: rtpmap encoding, FourCC, codec id or stream_type
-	Params    string // of an opaque track: fmtp; of "ts" stream_id and descriptors in hexadecimal
+	Params    string // of an opaque track: fmtp; of "pes" stream_id and descriptors in hexadecimal
 }
 
 // Kind tells whether the track is video, audio or data.

@@ -31,6 +31,6 @@ func Open(ctx context.Context, url string) (source.Reader, error) {
 func (c *Client) Open(ctx context.Context, url string) (source.Reader, error) {
 	return livehttp.OpenURL(ctx, (*livehttp.Client)(c), "ts", url, func(ctx context.Context, b *livehttp.Body) (source.Reader, error) {
 		r := NewReader(b)
-		return r, r.ahead.LookAhead(ctx)
+		return r, r.in.Ahead.LookAhead(ctx)
 	})
 }

@@ -18,9 +18,8 @@
 // opaque tracks. One program is written and read; sections other than PAT and PMT
 // are not looked at, scrambled streams yield nothing.
 //
-// The way of a frame, in: sync.go, packet.go, demuxer.go (psi.go), demuxer_stream.go
-// (pes.go), demuxer_video.go or demuxer_audio.go, order.go, reader.go (file.go
-// and file_packets.go where a file is searched); out:
-// muxer.go, packetizer.go, feed.go, handler.go. carriage.go has the stream types of
-// both. Reader, Writer, Demuxer and Muxer start no goroutines.
+// The way of a frame, in: sync.go, packet.go, demuxer.go (psi.go), demuxer_stream.go,
+// internal/pes, reader.go (file.go and file_packets.go where a file is searched);
+// out: muxer.go (carriage.go, internal/pes), packetizer.go, feed.go, handler.go.
+// Reader, Writer, Demuxer and Muxer start no goroutines.
 package ts

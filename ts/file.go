@@ -9,6 +9,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/keysearch"
+	"github.com/mediakit-go/mediakit/internal/pes"
 )
 
 // A File reads a file from any place in it. It is a source.Reader, a source.Seeker
@@ -27,7 +28,7 @@ type File struct {
 	table    []byte        // the PMT at the beginning
 	zero     time.Duration // DTS of the first frame as the stream has it
 	id       int           // of the track that is sought by
-	sought   content       // of it
+	sought   pes.Content   // of it
 	pid      uint16        // and its PID
 	measured []uint16      // those of all tracks whose times count
 }
@@ -47,14 +48,14 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 func (f *File) open(size int64) error {
 	f.scan.Input = f.in
 	f.r = NewReader(f.in)
-	f.r.buf = make([]byte, fileBuffer)
-	f.r.ahead.Ready = func() bool { return true }
+	f.r.in.Buffer = make([]byte, fileBuffer)
+	f.r.in.Ahead.Ready = func() bool { return true }
 	if err := f.begin(); err != nil {
 		return err
 	}
 	x := &keysearch.Index{
-		To: size, Scan: f.scanPackets, Every: f.sought.codec.Kind() != codec.KindVideo,
-		MaxAhead: codec.FromTicks(clockJump, clockRate),
+		To: size, Scan: f.scanPackets, Every: f.sought.Codec.Kind() != codec.KindVideo,
+		MaxAhead: codec.FromTicks(pes.ClockJump, pes.ClockRate),
 	}
 	f.file = keysearch.File{
 		Index: x, Input: f.in, Restart: f.restart, Read: f.r.ReadFrame,
@@ -95,20 +96,20 @@ func (f *File) begin() error {
 	if _, err := f.r.ReadFrame(ctx); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	f.zero = -f.r.shift
+	f.zero = -f.r.in.Times.Shift()
 	d := &f.r.demux
 	f.table = bytes.Clone(d.table)
 	for i, t := range tracks {
-		if video := t.Kind() == codec.KindVideo; i == 0 || video && f.sought.codec.Kind() != codec.KindVideo {
-			f.id, f.sought.codec = t.ID, t.Codec
+		if video := t.Kind() == codec.KindVideo; i == 0 || video && f.sought.Codec.Kind() != codec.KindVideo {
+			f.id, f.sought.Codec = t.ID, t.Codec
 		}
 	}
 	for _, s := range d.streams {
-		if s.id == f.id {
-			f.pid, f.sought = s.pid, s.content
+		if s.ID == f.id {
+			f.pid, f.sought = s.Key, s.Content
 		}
-		if s.codec != codec.Opaque {
-			f.measured = append(f.measured, s.pid)
+		if !s.Passes() {
+			f.measured = append(f.measured, s.Key)
 		}
 	}
 	return nil
@@ -122,24 +123,19 @@ func (f *File) restart(k keysearch.Key) error {
 	if !bytes.Equal(d.table, f.table) {
 		d.table = nil
 		d.takePMT(f.table)
-		d.out = nil
+		d.units.Frames = nil
 	}
-	for _, s := range d.streams {
-		s.discont = false
-	}
-	d.clock = keysearch.Unwrapper(33, max(codec.Ticks(f.zero+k.Time-k.Shift, clockRate), 0))
-	d.timed = false
-	r.ahead.Restart()
-	r.begun, r.shift, r.newest = true, k.Shift-f.zero, k.Time
-	clear(r.last)
+	d.units.Resume(keysearch.Unwrapper(33, max(codec.Ticks(f.zero+k.Time-k.Shift, pes.ClockRate), 0)))
+	r.in.Ahead.Restart()
+	r.in.Times.Resume(k.Shift-f.zero, k.Time)
 	f.scan.Forget() // it takes a while until it is needed again
 	return nil
 }
 
 // timeOf returns a time in ticks since the first frame. Some frames may be earlier.
 func (f *File) timeOf(ticks uint64) time.Duration {
-	const before = 10 * 60 * clockRate
-	zero := codec.Ticks(f.zero, clockRate)
-	after := int64((ticks-uint64(zero)+before)&maxTicks) - before
-	return codec.FromTicks(zero+after, clockRate) - f.zero
+	const before = 10 * 60 * pes.ClockRate
+	zero := codec.Ticks(f.zero, pes.ClockRate)
+	after := int64((ticks-uint64(zero)+before)&pes.MaxTicks) - before
+	return codec.FromTicks(zero+after, pes.ClockRate) - f.zero
 }

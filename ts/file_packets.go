@@ -6,6 +6,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/keysearch"
+	"github.com/mediakit-go/mediakit/internal/pes"
 )
 
 // How much of a file is read at once, and in search for a key frame, in bytes.
@@ -58,12 +59,12 @@ func (f *File) entryOf(b []byte) (e keysearch.Entry, ok bool) {
 	if !ok || p.scrambled || !slices.Contains(f.measured, p.pid) && p.pid != f.pid {
 		return e, false
 	}
-	h, more, ok := parsePES(p.payload)
-	if !ok || more || !h.hasPTS {
+	h, more, ok := pes.Parse(p.payload)
+	if !ok || more || !h.HasPTS {
 		return e, false
 	}
-	e = keysearch.Entry{Time: f.timeOf(h.dts), Track: int(p.pid), Sought: p.pid == f.pid}
-	e.Key = e.Sought && f.mayBeKey(p.random, p.payload[h.header:])
+	e = keysearch.Entry{Time: f.timeOf(h.DTS), Track: int(p.pid), Sought: p.pid == f.pid}
+	e.Key = e.Sought && f.mayBeKey(p.random, p.payload[h.Header:])
 	return e, true
 }
 
@@ -71,7 +72,7 @@ func (f *File) entryOf(b []byte) (e keysearch.Entry, ok bool) {
 // frame, by its random_access_indicator and by what comes first in it: parameter
 // sets, or a slice.
 func (f *File) mayBeKey(random bool, b []byte) bool {
-	c := f.sought.codec
+	c := f.sought.Codec
 	switch c {
 	case codec.H264, codec.H265, codec.MPEG2Video:
 	default:

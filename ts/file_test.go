@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/containertest"
+	"github.com/mediakit-go/mediakit/internal/pes"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
@@ -133,7 +134,7 @@ func later(t *testing.T, s testmedia.Stream, start time.Duration) []byte {
 // The clock has 33 bits and wraps.
 func TestFileWrap(t *testing.T) {
 	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC, Bitrate: 400_000}
-	b := later(t, s, codec.FromTicks(1<<33, clockRate)-5*time.Second)
+	b := later(t, s, codec.FromTicks(1<<33, pes.ClockRate)-5*time.Second)
 	f, err := NewFile(bytes.NewReader(b), int64(len(b)))
 	require.NoError(t, err)
 	require.InDelta(t, 20*time.Second, f.Duration(), float64(200*time.Millisecond))
@@ -216,7 +217,7 @@ func TestFileMayBeKey(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &File{}
-			f.sought.codec = c.codec
+			f.sought.Codec = c.codec
 			require.Equal(t, c.want, f.mayBeKey(c.random, c.b))
 		})
 	}

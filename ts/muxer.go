@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/pes"
 )
 
 // The PIDs of what is written.
@@ -19,11 +20,10 @@ const maxStreams = 32
 
 // Times in ticks of 90 kHz.
 const (
-	lead       = clockRate / 5         // PTS and DTS run ahead of the clock: a decoder has so long to get a frame
-	tablesMost = clockRate * 2 / 5     // between tables; DVB allows 500 ms (ETSI TR 101 290, 5.2.1), and a frame may be late
-	pcrLeast   = clockRate * 30 / 1000 // between clock references
-	pcrMost    = clockRate * 60 / 1000 // then one goes before a frame of another track; 100 ms are allowed (13818-1, 2.7.2)
-	clockJump  = clockRate * 10        // a clock that is back by so much is another
+	lead       = pes.ClockRate / 5         // PTS and DTS run ahead of the clock: a decoder has so long to get a frame
+	tablesMost = pes.ClockRate * 2 / 5     // between tables; DVB allows 500 ms (ETSI TR 101 290, 5.2.1), and a frame may be late
+	pcrLeast   = pes.ClockRate * 30 / 1000 // between clock references
+	pcrMost    = pes.ClockRate * 60 / 1000 // then one goes before a frame of another track; 100 ms are allowed (13818-1, 2.7.2)
 )
 
 // A Muxer turns frames into transport packets: one program, a PES packet for each
@@ -44,20 +44,17 @@ type Muxer struct {
 	pcr                    int64 // the newest; valid if clocked
 	begun, clocked         bool
 
-	head []byte // scratch: what precedes the data of a frame
+	head []byte // scratch: the PES header of a frame
 }
 
 // A muxerStream is a track of a Muxer.
 type muxerStream struct {
 	track   *codec.Track
 	carried bool
-	carriage
+	pes.Carriage
 	pid     uint16
 	counter byte
-	access  []byte // before the frames of H.264 and H.265: delimiter and parameter sets, in Annex B
-	delim   int    // the part of it that is the delimiter
-	adts    []byte // header of an empty frame
-	changed bool   // the parameters: access is due
+	framer  pes.Framer
 }
 
 // next returns the continuity counter of the next packet.
@@ -115,8 +112,7 @@ func (m *Muxer) Append(dst []byte, f *codec.Frame) ([]byte, error) {
 type plan struct {
 	f         *codec.Frame
 	s         *muxerStream
-	access    []byte // of s, as far as it is written
-	data      int    // bytes of f.Data
+	payload   pes.Payload
 	dts       int64
 	tables    bool // before the frame
 	idlePCR   bool // a packet with the clock, before the frame
@@ -131,33 +127,23 @@ func (m *Muxer) plan(f *codec.Frame) (p plan, ok bool, err error) {
 	if s == nil || !s.carried {
 		return p, false, nil
 	}
-	p = plan{f: f, s: s, data: len(f.Data), dts: codec.Ticks(f.DTS, clockRate)}
-	if s.access != nil {
-		p.access = s.access[:s.delim]
-		if f.Key() || s.changed {
-			p.access = s.access
-		}
-		p.data = 0
-		for nalu := range f.NALUs() {
-			p.data += 4 + len(nalu)
-		}
+	p = plan{f: f, s: s, dts: codec.Ticks(f.DTS, pes.ClockRate)}
+	if p.payload, ok = s.framer.Frame(f); !ok {
+		return p, false, invalid("AAC frame of %d bytes", len(f.Data))
 	}
-	if p.data == 0 {
+	if p.payload.Size == 0 {
 		return p, false, nil
 	}
-	if err := m.makeHead(&p); err != nil {
-		return p, false, err
-	}
-	s.changed = false
+	m.head = pes.AppendHeader(m.head[:0], s.StreamID, p.payload.Size, codec.Ticks(f.PTS, pes.ClockRate)+lead, p.dts+lead)
 
 	key := f.Key() && s.video()
-	back := m.begun && p.dts < m.tablesAt-clockJump
+	back := m.begun && p.dts < m.tablesAt-pes.ClockJump
 	p.tables = m.pmt == nil || !m.fresh && (!m.begun || key || back || p.dts-m.tablesAt >= tablesMost)
 	if p.tables {
 		p.size += PacketSize * (1 + (len(m.section())+1+packetRoom-1)/packetRoom)
 	}
 	m.planClock(&p, key)
-	p.size += PacketSize * packetsOf(len(m.head)+len(p.access)+p.data, p.fieldLen())
+	p.size += PacketSize * packetsOf(len(m.head)+p.payload.Size, p.fieldLen())
 	return p, true, nil
 }
 
@@ -169,40 +155,11 @@ func (p *plan) fieldLen() int {
 	return 1 + p.fieldSize
 }
 
-// makeHead makes what precedes the frame: PES header, and that of its codec.
-func (m *Muxer) makeHead(p *plan) error {
-	f := p.f
-	size := p.data + len(p.access)
-	switch {
-	case p.s.adts != nil:
-		size += len(p.s.adts)
-		if size > 0x1fff {
-			return invalid("AAC frame of %d bytes", len(f.Data))
-		}
-	case f.Track.Codec == codec.Opus:
-		size += opusControlLen(len(f.Data))
-	}
-	pts := codec.Ticks(f.PTS, clockRate)
-	m.head = appendPESHeader(m.head[:0], p.s.streamID, size, pts+lead, p.dts+lead)
-	switch {
-	case p.s.adts != nil: // the frame length is from bit 30 on (ISO/IEC 14496-3, 1.A.2.2.2)
-		at := len(m.head)
-		m.head = append(m.head, p.s.adts...)
-		h := m.head[at:]
-		h[3] = h[3]&^3 | byte(size>>11)
-		h[4] = byte(size >> 3)
-		h[5] = h[5]&0x1f | byte(size<<5)
-	case f.Track.Codec == codec.Opus:
-		m.head = appendOpusControl(m.head, len(f.Data))
-	}
-	return nil
-}
-
 // planClock decides where the clock is written. It does not go back, except at a
 // discontinuity.
 func (m *Muxer) planClock(p *plan, key bool) {
 	discont := p.f.Has(codec.FlagDiscont) && m.begun
-	other := discont || !m.clocked || p.dts < m.pcr-clockJump
+	other := discont || !m.clocked || p.dts < m.pcr-pes.ClockJump
 	since := p.dts - m.pcr
 	var flags byte
 	switch {
@@ -244,23 +201,14 @@ func (m *Muxer) write(dst []byte, p *plan) []byte {
 	if p.idlePCR || p.field[0]&flagPCR != 0 {
 		m.pcr, m.clocked = p.dts, true
 	}
-	w := packetizer{dst: dst, s: p.s, left: len(m.head) + len(p.access) + p.data}
+	w := packetizer{dst: dst, s: p.s, left: len(m.head) + p.payload.Size}
 	w.begin(p.field[:p.fieldSize])
 	w.write(m.head)
-	if p.s.access == nil {
-		w.write(p.f.Data)
-		return w.dst
-	}
-	w.write(p.access)
-	for nalu := range p.f.NALUs() {
-		w.write(startCode[:])
-		w.write(nalu)
+	for piece := range p.payload.Pieces() {
+		w.write(piece)
 	}
 	return w.dst
 }
-
-// startCode stands before NAL units, in place of their lengths.
-var startCode = [4]byte{0, 0, 0, 1}
 
 // appendIdlePCR appends a packet that has nothing but the clock. Such a packet
 // does not count (2.4.3.3).
@@ -301,15 +249,14 @@ func (m *Muxer) setTrack(s *muxerStream, t *codec.Track) {
 		return
 	}
 	s.track = t
-	if s.carriage, s.carried = carriageOf(t); !s.carried && !old.carried {
+	if s.Carriage, s.carried = carriageOf(t); !s.carried && !old.carried {
 		return
 	}
-	if s.carried && (!old.carried || s.streamType != old.streamType || s.streamID != old.streamID || s.track.Codec != old.track.Codec) {
+	if s.carried && (!old.carried || s.StreamType != old.StreamType || s.StreamID != old.StreamID || s.track.Codec != old.track.Codec) {
 		s.pid = m.newPID()
 		s.counter = 0
 	}
-	s.prepare()
-	s.changed = true
+	s.framer = pes.NewFramer(t, true)
 	if s.carried && m.tableSize() > maxTable {
 		s.carried = false
 	}
@@ -325,26 +272,6 @@ func (m *Muxer) newPID() uint16 {
 		if !slices.ContainsFunc(m.streams, func(s *muxerStream) bool { return s.pid == pid }) {
 			return pid
 		}
-	}
-}
-
-// prepare makes what stands before the frames of the track.
-func (s *muxerStream) prepare() {
-	s.access, s.adts = nil, nil
-	switch {
-	case !s.carried || s.opaque():
-		return
-	case s.track.Codec == codec.H264:
-		s.access = append(startCode[:4:4], 9, 0xf0)
-	case s.track.Codec == codec.H265:
-		s.access = append(startCode[:4:4], 35<<1, 1, 0x50)
-	case s.track.Codec == codec.AAC:
-		s.adts, _ = codec.AppendADTS(nil, s.track, nil)
-	}
-	s.delim = len(s.access)
-	for _, set := range s.track.ParameterSets() {
-		s.access = append(s.access, startCode[:]...)
-		s.access = append(s.access, set...)
 	}
 }
 
@@ -379,7 +306,7 @@ func (m *Muxer) tableSize() int {
 	n := sectionHeader + 4 + sectionCRC
 	for _, s := range m.streams {
 		if s.carried {
-			n += 5 + len(s.descriptors)
+			n += 5 + len(s.Descriptors)
 		}
 	}
 	return n
@@ -401,7 +328,7 @@ func (m *Muxer) section() []byte {
 	b = append(b, 0xf0, 0)
 	for _, s := range m.streams {
 		if s.carried {
-			b = appendElementary(b, elementary{s.pid, s.streamType, s.descriptors})
+			b = appendElementary(b, elementary{s.pid, s.StreamType, s.Descriptors})
 		}
 	}
 	m.pmt = endSection(b)

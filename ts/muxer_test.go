@@ -171,7 +171,7 @@ func TestMuxerManyTracks(t *testing.T) {
 	// Descriptors that do not fit into a PMT.
 	tracks = nil
 	for id := range 10 {
-		tracks = append(tracks, &codec.Track{ID: id, Wire: "ts", Name: "0x06", Params: "bd" + strings.Repeat("0000", 100)})
+		tracks = append(tracks, &codec.Track{ID: id, Wire: "pes", Name: "0x06", Params: "bd" + strings.Repeat("0000", 100)})
 	}
 	m = NewMuxer(tracks)
 	require.Len(t, m.Tracks(), 4)
@@ -338,11 +338,11 @@ var carriesCases = []struct {
 	{testmedia.Track(1, codec.MJPEG), false},
 	{&codec.Track{Wire: "rtp", Name: "X"}, false},
 	{&codec.Track{Codec: codec.H264, Wire: "rtp"}, false},
-	{&codec.Track{Wire: "ts", Name: "0x15", Params: "bd"}, true},
-	{&codec.Track{Wire: "ts", Name: "0x15", Params: ""}, false},
-	{&codec.Track{Wire: "ts", Name: "0x15", Params: "be"}, false}, // padding
-	{&codec.Track{Wire: "ts", Name: "0x15", Params: "zz"}, false},
-	{&codec.Track{Wire: "ts", Name: "", Params: "bd"}, false},
+	{&codec.Track{Wire: "pes", Name: "0x15", Params: "bd"}, true},
+	{&codec.Track{Wire: "pes", Name: "0x15", Params: ""}, false},
+	{&codec.Track{Wire: "pes", Name: "0x15", Params: "be"}, false}, // padding
+	{&codec.Track{Wire: "pes", Name: "0x15", Params: "zz"}, false},
+	{&codec.Track{Wire: "pes", Name: "", Params: "bd"}, false},
 }
 
 func opusWith(family byte) *codec.Track {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/mediakit-go/mediakit/internal/pes"
 )
 
 // PacketSize is the length of a transport packet.
@@ -83,7 +85,7 @@ func parsePacket(b []byte) (p packet, ok bool) {
 
 // appendPCR appends a program_clock_reference (2.4.3.5) of whole ticks of 90 kHz.
 func appendPCR(b []byte, ticks int64) []byte {
-	base := uint64(ticks) & maxTicks
+	base := uint64(ticks) & pes.MaxTicks
 	b = binary.BigEndian.AppendUint32(b, uint32(base>>1))
 	return append(b, byte(base)<<7|0x7e, 0)
 }

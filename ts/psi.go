@@ -1,6 +1,10 @@
 package ts
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/mediakit-go/mediakit/internal/pes"
+)
 
 // Sections (13818-1, 2.4.4), lengths in bytes.
 const (
@@ -11,19 +15,6 @@ const (
 	tablePAT      = 0
 	tablePMT      = 2
 )
-
-// crc32 returns the checksum of sections (annex A). They are short, and looked
-// at only when they change.
-func crc32(b []byte) uint32 {
-	crc := ^uint32(0)
-	for _, v := range b {
-		crc ^= uint32(v) << 24
-		for range 8 {
-			crc = crc<<1 ^ 0x04c11db7&-(crc>>31)
-		}
-	}
-	return crc
-}
 
 // beginSection appends the header of a section of PAT or PMT. endSection
 // completes it.
@@ -46,7 +37,7 @@ func endSection(b []byte) []byte {
 	n := len(b) - 3 + sectionCRC
 	b[1] |= byte(n >> 8)
 	b[2] = byte(n)
-	return binary.BigEndian.AppendUint32(b, crc32(b))
+	return binary.BigEndian.AppendUint32(b, pes.CRC(b))
 }
 
 // A sectionReader assembles the sections of a PID.
@@ -104,7 +95,7 @@ func (s *sectionReader) complete(fn func(section []byte)) {
 // force.
 func checkSection(b []byte, table byte) bool {
 	return len(b) >= sectionHeader+sectionCRC && len(b) <= maxTable && b[0] == table && b[1]&0x80 != 0 &&
-		b[5]&1 != 0 && crc32(b) == 0
+		b[5]&1 != 0 && pes.CRC(b) == 0
 }
 
 // A program is an entry of a PAT.
@@ -162,13 +153,4 @@ func appendElementary(b []byte, e elementary) []byte {
 	b = binary.BigEndian.AppendUint16(b, 0xe000|e.pid)
 	b = binary.BigEndian.AppendUint16(b, 0xf000|uint16(len(e.descriptors)))
 	return append(b, e.descriptors...)
-}
-
-// eachDescriptor calls fn for each descriptor of a list (2.6.1).
-func eachDescriptor(b []byte, fn func(tag byte, data []byte)) {
-	for len(b) >= 2 && int(b[1]) <= len(b)-2 {
-		n := 2 + int(b[1])
-		fn(b[0], b[2:n])
-		b = b[n:]
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -135,22 +134,8 @@ func (c *counting) Read(b []byte) (int, error) {
 }
 
 func TestReaderErrors(t *testing.T) {
-	_, err := containertest.ReadAll(NewReader(bytes.NewReader(nil)))
-	require.ErrorIs(t, err, ErrInvalid)
-	_, err = containertest.ReadAll(NewReader(bytes.NewReader([]byte("<html>this is no transport stream</html>"))))
-	require.ErrorIs(t, err, ErrInvalid)
-	_, err = containertest.ReadAll(NewReader(zeros{}))
-	require.ErrorIs(t, err, ErrInvalid)
-	broken := errors.New("broken")
-	file := write(t, shortStream.Tracks(), shortStream.Take(time.Second))
-	got, err := containertest.ReadAll(NewReader(io.MultiReader(bytes.NewReader(file), iotest.ErrReader(broken))))
-	require.ErrorIs(t, err, broken)
-	require.NotEmpty(t, got)
+	containertest.TestReaderErrors(t, NewReader, write(t, shortStream.Tracks(), shortStream.Take(time.Second)), ErrInvalid)
 }
-
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestReaderEnds(t *testing.T) {
 	containertest.TestReaderEnds(t, NewReader, write(t, shortStream.Tracks(), shortStream.Take(time.Second)))

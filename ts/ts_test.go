@@ -11,29 +11,14 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/containertest"
+	"github.com/mediakit-go/mediakit/internal/pes"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // streams are the streams that every path is tested with.
-var streams = []testmedia.Stream{
-	{Video: codec.H264, Audio: codec.AAC},
-	{Video: codec.H264, Audio: codec.AAC, BFrames: 2},
-	{Video: codec.H265, Audio: codec.Opus},
-	{Video: codec.H265, Audio: codec.AAC, BFrames: 2},
-	{Video: codec.H264, Audio: codec.MP3},
-	{Video: codec.H264, Audio: codec.MP2},
-	{Video: codec.H264, Audio: codec.AC3},
-	{Video: codec.H264, Audio: codec.PCMA},
-	{Audio: codec.PCMU},
-	{Audio: codec.AAC},
-	{Audio: codec.Opus},
-	{Video: codec.H264},
-	{Video: codec.H264, Audio: codec.AAC, FPS: 5},
-	{Video: codec.H264, Audio: codec.AAC, BFrames: 2, GOP: 400 * time.Millisecond, Change: 1},
-	{Video: codec.H265, GOP: 400 * time.Millisecond, Change: 1},
-}
+var streams = containertest.ProgramStreams()
 
 // eachStream runs fn for every stream.
 func eachStream(t *testing.T, fn func(t *testing.T, s testmedia.Stream)) {
@@ -62,26 +47,19 @@ func demux(t testing.TB, b []byte) []*codec.Frame {
 	return d.Flush(frames)
 }
 
-const tick = time.Second/clockRate + 1
-
-// match says what may become of frames. shift is added to the times.
-func match(shift time.Duration) containertest.Match {
-	return containertest.Match{
-		Shift: shift, Tick: func(*codec.Track) time.Duration { return tick }, Lost: codec.FlagDisposable | codec.FlagMarker,
-	}
-}
+const tick = time.Second/pes.ClockRate + 1
 
 // requireSameFrames compares what went in with what came out, kind by kind.
 func requireSameFrames(t *testing.T, want, got []*codec.Frame, shift time.Duration) {
 	t.Helper()
-	match(shift).Frames(t, want, got)
+	containertest.ProgramMatch(shift).Frames(t, want, got)
 }
 
 func TestRoundTrip(t *testing.T) {
 	eachStream(t, func(t *testing.T, s testmedia.Stream) {
 		want := s.Take(2 * time.Second)
 		got := demux(t, write(t, s.Tracks(), want))
-		requireSameFrames(t, want, got, codec.FromTicks(lead, clockRate))
+		requireSameFrames(t, want, got, codec.FromTicks(lead, pes.ClockRate))
 		for i := range got[1:] {
 			require.GreaterOrEqual(t, got[i+1].DTS, got[i].DTS, "in order")
 		}

@@ -145,16 +145,16 @@ func parseUDP(raw string) (a udpAddress, err error) {
 // with the next key frame, for which it has more patience than for a file's.
 func openDatagrams(ctx context.Context, d *datagrams) (source.Reader, error) {
 	r := NewReader(d)
-	r.ahead.Patience, r.limit = probePatience, probeDatagrams
+	r.in.Ahead.Patience, r.in.Limit = probePatience, probeDatagrams
 	d.gap = func(restart bool) {
 		if restart {
-			r.ahead.Frames = r.demux.restart(r.ahead.Frames)
+			r.in.Ahead.Frames = r.demux.restart(r.in.Ahead.Frames)
 		} else {
 			r.demux.Lose()
 		}
 	}
-	d.end = func() { r.ahead.Frames = r.demux.Flush(r.ahead.Frames) }
-	if err := r.ahead.LookAhead(ctx); err != nil {
+	d.end = func() { r.in.Ahead.Frames = r.demux.Flush(r.in.Ahead.Frames) }
+	if err := r.in.Ahead.LookAhead(ctx); err != nil {
 		_ = r.Close()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/codec"
 	"github.com/mediakit-go/mediakit/internal/limitlog"
+	"github.com/mediakit-go/mediakit/internal/pes"
 	"github.com/mediakit-go/mediakit/internal/rtp"
 	"github.com/mediakit-go/mediakit/internal/udp"
 	"github.com/mediakit-go/mediakit/source"
@@ -171,7 +172,7 @@ func (d *datagrams) begin(b []byte) bool {
 	if p.Unmarshal(b) != nil || p.PayloadType != payloadMP2T && !isPackets(p.Payload) {
 		return false
 	}
-	payload := rtp.Payload{Type: p.PayloadType, Kind: codec.KindVideo, Encoding: "MP2T", ClockRate: clockRate}
+	payload := rtp.Payload{Type: p.PayloadType, Kind: codec.KindVideo, Encoding: "MP2T", ClockRate: pes.ClockRate}
 	t, err := payload.Track(1)
 	if err != nil {
 		return false

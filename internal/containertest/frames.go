@@ -2,6 +2,7 @@
 // that went in are compared with those that came out (frames.go), Readers are fed
 // and ended (reader.go), Files are sought (file.go), packets of live feeds are looked
 // at (feed.go), and a container's Handler and Client meet (site.go, live.go).
+// program.go has what program streams and transport streams have in common.
 package containertest
 
 import (

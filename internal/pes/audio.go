@@ -1,4 +1,4 @@
-package ts
+package pes
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // is not where it should be. No frame is as long.
 const maxSkipped = 16 << 10
 
-// audioFrames is what a demuxStream knows of its audio: frames, of which a PES
+// audioFrames is what a Stream knows of its audio: frames, of which a PES
 // packet may have several, and parts.
 type audioFrames struct {
 	rest    []byte        // the beginning of a frame, of the PES packet before
@@ -22,7 +22,9 @@ type audioFrames struct {
 	samples int64         // since base
 	rate    int           // of them
 	based   bool
-	header  [3]byte // of the last ADTS frame: what does not change
+	track   *codec.Track // of the last frame
+	length  int64        // of that, in samples
+	header  [3]byte      // of the last ADTS frame: what does not change
 	latm    codec.StreamMuxConfig
 }
 
@@ -40,37 +42,45 @@ func (a *audioFrames) next() time.Duration {
 }
 
 // finishAudio makes frames of a unit of audio.
-func (d *Demuxer) finishAudio(s *demuxStream) {
-	switch s.codec {
+func (s *Stream) finishAudio() {
+	switch s.Codec {
 	case codec.PCMA, codec.PCMU:
 		if s.hasTime {
 			s.audio.anchor(s.pts)
 		}
 		if !s.damaged {
-			d.emitAudio(s, s.track, bytes.Clone(s.unit))
+			s.emitAudio(s.track, bytes.Clone(s.unit))
 		}
 	case codec.Opus:
-		d.finishOpus(s)
+		s.finishOpus()
 	default:
-		d.finishFramed(s)
+		s.finishFramed()
 	}
 	if s.damaged {
 		s.audio.forget()
 	}
 }
 
-// finishOpus makes frames of Opus packets behind control headers.
-func (d *Demuxer) finishOpus(s *demuxStream) {
+// finishOpus makes frames of Opus packets behind control headers, or of one that
+// has none, as ZLMediaKit writes it.
+func (s *Stream) finishOpus() {
 	if s.hasTime {
 		s.audio.anchor(s.pts)
 	}
-	for b := bytes.Clone(s.unit); len(b) > 0; {
+	b := bytes.Clone(s.unit)
+	if s.streamType == TypeOpus && !hasOpusControl(b) {
+		if !s.damaged {
+			s.emitAudio(s.track, b)
+		}
+		return
+	}
+	for len(b) > 0 {
 		opus, rest, ok := cutOpus(b)
 		if !ok {
 			return
 		}
 		if len(opus) > 0 {
-			d.emitAudio(s, s.track, opus)
+			s.emitAudio(s.track, opus)
 		}
 		b = rest
 	}
@@ -78,16 +88,16 @@ func (d *Demuxer) finishOpus(s *demuxStream) {
 
 // finishFramed makes frames of audio whose frames tell where they end. A PES
 // header has the time of the first frame that begins behind it.
-func (d *Demuxer) finishFramed(s *demuxStream) {
+func (s *Stream) finishFramed() {
 	a := &s.audio
 	from := len(a.rest)
 	b := append(append(make([]byte, 0, from+len(s.unit)), a.rest...), s.unit...)
 	a.rest = a.rest[:0]
 	at, skipped := 0, 0
 	for at < len(b) && skipped < maxSkipped {
-		n, err := s.frameSize(b[at:])
+		n, err := s.FrameSize(b[at:])
 		if err == nil && !a.synced && at+n < len(b) { // believed if another follows
-			if _, err = s.frameSize(b[at+n:]); errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err = s.FrameSize(b[at+n:]); errors.Is(err, io.ErrUnexpectedEOF) {
 				err = nil
 			}
 		}
@@ -107,79 +117,23 @@ func (d *Demuxer) finishFramed(s *demuxStream) {
 			return
 		}
 		a.synced = true
-		d.takeFrame(s, b[at:at+n:at+n])
+		s.takeFrame(b[at : at+n : at+n])
 		at += n
 	}
 }
 
-// frameSize returns the length of the frame that b begins with. It may exceed
-// len(b); the error wraps io.ErrUnexpectedEOF while b is too short to tell.
-func (s *demuxStream) frameSize(b []byte) (int, error) {
-	switch {
-	case s.latm:
-		return loasSize(b)
-	case s.codec == codec.AAC:
-		return codec.ADTSFrameSize(b)
-	case s.codec == codec.AC3:
-		return ac3Size(b)
-	}
-	n, err := codec.MPEGAudioFrameSize(b)
-	if err == nil && n == 0 { // the free format
-		n = len(b)
-	}
-	return n, err
-}
-
-// loasSize returns the length of a frame of AudioSyncStream (ISO/IEC 14496-3,
-// 1.7.2): 11 bits syncword, 13 bits length of what follows.
-func loasSize(b []byte) (int, error) {
-	if len(b) < 3 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	if b[0] != 0x56 || b[1]&0xe0 != 0xe0 {
-		return 0, invalid("no LOAS syncword")
-	}
-	return loasHeader + int(b[1]&0x1f)<<8 + int(b[2]), nil
-}
-
-const loasHeader = 3
-
-// ac3Rates are the bit rates of AC-3 in kbit/s by frmsizecod, without its lowest
-// bit (ETSI TS 102 366, 4.4.1.4).
-var ac3Rates = [19]int{32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640}
-
-// ac3Size returns the length of an AC-3 frame: 1536 samples, rounded down to 16
-// bits at 44.1 kHz, where every other frame has 16 bits more.
-func ac3Size(b []byte) (int, error) {
-	if len(b) < 5 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	fscod, code := b[4]>>6, int(b[4]&0x3f)
-	if b[0] != 0x0b || b[1] != 0x77 || fscod == 3 || code/2 >= len(ac3Rates) {
-		return 0, invalid("no AC-3 frame")
-	}
-	rate := ac3Rates[code/2]
-	switch fscod {
-	case 0:
-		return rate * 4, nil
-	case 1:
-		return 2 * (rate*320/147 + code&1), nil
-	}
-	return rate * 6, nil
-}
-
 // takeFrame takes in a frame with its header.
-func (d *Demuxer) takeFrame(s *demuxStream, b []byte) {
+func (s *Stream) takeFrame(b []byte) {
 	switch {
-	case s.latm:
+	case s.LATM:
 		raws, err := s.audio.latm.Split(b[loasHeader:], true)
 		if err != nil || !s.setAAC(s.audio.latm.Config) {
 			return
 		}
 		for _, raw := range raws {
-			d.emitAudio(s, s.track, raw)
+			s.emitAudio(s.track, raw)
 		}
-	case s.codec == codec.AAC:
+	case s.Codec == codec.AAC:
 		if h := [3]byte{b[1], b[2], b[3] & 0xc0}; s.track == nil || h != s.audio.header {
 			config, _, err := codec.SplitADTS(b)
 			if err != nil || !s.setAAC(config) {
@@ -192,28 +146,28 @@ func (d *Demuxer) takeFrame(s *demuxStream, b []byte) {
 			header = 9 // with checksum
 		}
 		if len(b) > header {
-			d.emitAudio(s, s.track, b[header:])
+			s.emitAudio(s.track, b[header:])
 		}
 	default:
 		t := s.track
 		if t == nil {
-			t = &codec.Track{ID: s.id, Codec: s.codec}
+			t = &codec.Track{ID: s.ID, Codec: s.Codec}
 		}
 		t, data, _, err := codec.ParseFrame(t, b)
 		if err != nil {
 			return
 		}
 		s.track = t
-		d.emitAudio(s, t, data)
+		s.emitAudio(t, data)
 	}
 }
 
 // setAAC makes the track that of an AudioSpecificConfig; false if it is none.
-func (s *demuxStream) setAAC(config []byte) bool {
+func (s *Stream) setAAC(config []byte) bool {
 	if s.track != nil && bytes.Equal(s.track.Config, config) {
 		return true
 	}
-	t, err := codec.TrackFromConfig(s.id, codec.AAC, config)
+	t, err := codec.TrackFromConfig(s.ID, codec.AAC, config)
 	if err == nil {
 		s.track = t
 	}
@@ -222,7 +176,7 @@ func (s *demuxStream) setAAC(config []byte) bool {
 
 // emitAudio sends a frame on its way, at the time of the last PES header and the
 // samples since.
-func (d *Demuxer) emitAudio(s *demuxStream, t *codec.Track, data []byte) {
+func (s *Stream) emitAudio(t *codec.Track, data []byte) {
 	a := &s.audio
 	if !a.based || len(data) == 0 {
 		return
@@ -232,6 +186,9 @@ func (d *Demuxer) emitAudio(s *demuxStream, t *codec.Track, data []byte) {
 		a.rate = rate
 	}
 	f := &codec.Frame{Track: t, DTS: a.next(), PTS: a.next(), Flags: codec.FlagKey, Data: data}
-	a.samples += codec.Ticks(codec.FrameDuration(f), a.rate)
-	d.emit(s, f)
+	if t.Codec != codec.AAC || t != a.track { // else it is as long as the one before
+		a.track, a.length = t, codec.Ticks(codec.FrameDuration(f), a.rate)
+	}
+	a.samples += a.length
+	s.a.emit(s, f)
 }

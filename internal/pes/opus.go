@@ -1,4 +1,4 @@
-package ts
+package pes
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ const (
 	opusExtension  = 0x04
 )
 
-// appendOpusControl appends the control header of a packet of n bytes.
-func appendOpusControl(b []byte, n int) []byte {
+// AppendOpusControl appends the control header of a packet of n bytes.
+func AppendOpusControl(b []byte, n int) []byte {
 	b = append(b, opusPrefix>>8, opusPrefix&0xff)
 	for ; n >= 255; n -= 255 {
 		b = append(b, 255)
@@ -29,13 +29,19 @@ func appendOpusControl(b []byte, n int) []byte {
 	return append(b, byte(n))
 }
 
-// opusControlLen returns the length of that header.
-func opusControlLen(n int) int { return 3 + n/255 }
+// OpusControlLen returns the length of that header.
+func OpusControlLen(n int) int { return 3 + n/255 }
+
+// hasOpusControl reports whether b begins with a control header. An Opus packet
+// cannot begin so: it would have 640 ms.
+func hasOpusControl(b []byte) bool {
+	return len(b) >= 2 && (int(b[0])<<8|int(b[1]))&opusPrefixMask == opusPrefix
+}
 
 // cutOpus returns the first Opus packet of b and what follows it; false if there
 // is none.
 func cutOpus(b []byte) (opus, rest []byte, ok bool) {
-	if len(b) < 3 || (int(b[0])<<8|int(b[1]))&opusPrefixMask != opusPrefix {
+	if len(b) < 3 || !hasOpusControl(b) {
 		return nil, nil, false
 	}
 	flags, size := b[1], 0
@@ -67,9 +73,9 @@ func cutOpus(b []byte) (opus, rest []byte, ok bool) {
 	return b[:size:size], b[size:], true
 }
 
-// opusDescriptor returns the descriptor that tells the channels of t; false if
+// OpusDescriptor returns the descriptor that tells the channels of t; false if
 // they are not in the usual layout of so many.
-func opusDescriptor(t *codec.Track) ([]byte, bool) {
+func OpusDescriptor(t *codec.Track) ([]byte, bool) {
 	n := max(t.Channels, 1)
 	usual := codec.NewOpusTrack(t.ID, n).Config
 	const family = 10 // where the mapping begins in dOps
