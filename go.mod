@@ -11,6 +11,7 @@ require (
 	github.com/pion/rtcp v1.2.20
 	github.com/pion/rtp v1.10.5
 	github.com/stretchr/testify v1.12.1
+	github.com/yapingcat/gomedia v0.0.0-20240906162731-17feea57090c
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0

@@ -213,6 +213,14 @@ func TestDTSExtractorTrouble(t *testing.T) {
 	require.Less(t, ahead.PTS-dts, time.Second)
 }
 
+// videoTrack returns a track of H.265 or H.264.
+func videoTrack(h265 bool, config []byte) (*codec.Track, error) {
+	if h265 {
+		return codec.TrackFromConfig(1, codec.H265, config)
+	}
+	return codec.TrackFromConfig(1, codec.H264, config)
+}
+
 func FuzzDTS(f *testing.F) {
 	for c, path := range clips {
 		for _, frame := range readFrames(f, c, path)[:3] {
@@ -220,11 +228,7 @@ func FuzzDTS(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, config, data []byte, pts int64, h265 bool) {
-		c := codec.H264
-		if h265 {
-			c = codec.H265
-		}
-		tr, err := codec.TrackFromConfig(1, c, config)
+		tr, err := videoTrack(h265, config)
 		if err != nil {
 			return
 		}

@@ -92,11 +92,7 @@ func FuzzPictureOrder(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, h265 bool, config, data []byte) {
-		c := codec.H264
-		if h265 {
-			c = codec.H265
-		}
-		tr, err := codec.TrackFromConfig(1, c, config)
+		tr, err := videoTrack(h265, config)
 		if err != nil {
 			return
 		}

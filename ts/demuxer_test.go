@@ -437,7 +437,7 @@ func TestDemuxerParts(t *testing.T) {
 				m := NewMuxer(s.Tracks())
 				file := m.AppendTables(nil)
 				for _, f := range frames {
-					au := accessUnit(&m.streams[0].framer, f)
+					au := accessUnit(&m.streams[0].Framer, f)
 					for i := range parts {
 						part := au[len(au)*i/parts : len(au)*(i+1)/parts]
 						file = append(file, unitOf(m.streams[0], codec.Ticks(f.PTS, 90000), length, hasTime || i == 0, part)...)

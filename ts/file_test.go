@@ -188,37 +188,3 @@ func FuzzFile(f *testing.F) {
 		containertest.RequireSeeks(t, file, time.Duration(at), nil)
 	})
 }
-
-// What comes first in a PES packet tells whether it may be a key frame.
-func TestFileMayBeKey(t *testing.T) {
-	start := func(b ...byte) []byte { return append([]byte{0, 0, 1}, b...) }
-	for _, c := range []struct {
-		name   string
-		codec  codec.Codec
-		b      []byte
-		random bool // as the packet says
-		want   bool
-	}{
-		{"H.264 IDR", codec.H264, slices.Concat(start(9, 0xf0), start(0x65)), false, true},
-		{"H.264 SPS", codec.H264, start(0x67), false, true},
-		{"H.264 slice", codec.H264, slices.Concat(start(9, 0xf0), start(0x41)), true, false},
-		{"H.264 recovery point", codec.H264, slices.Concat(start(6, 6, 1), start(0x41)), true, true},
-		{"H.264 SEI", codec.H264, slices.Concat(start(6, 5, 1), start(0x41)), false, false},
-		{"H.264 unknown", codec.H264, start(6, 5, 1), true, true},
-		{"H.265 IDR", codec.H265, start(19<<1, 1), false, true},
-		{"H.265 VPS", codec.H265, start(32<<1, 1), false, true},
-		{"H.265 slice", codec.H265, slices.Concat(start(35<<1, 1), start(1<<1, 1)), true, false},
-		{"H.265 recovery point", codec.H265, slices.Concat(start(39<<1, 1), start(1<<1, 1)), true, true},
-		{"MPEG-2 sequence", codec.MPEG2Video, start(0xb3), false, true},
-		{"MPEG-2 picture", codec.MPEG2Video, start(0), true, false},
-		{"MPEG-2 group", codec.MPEG2Video, start(0xb8), true, true},
-		{"audio", codec.AAC, []byte{0xff}, false, true},
-		{"cut", codec.H264, start(), false, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := &File{}
-			f.sought.Codec = c.codec
-			require.Equal(t, c.want, f.mayBeKey(c.random, c.b))
-		})
-	}
-}

@@ -53,15 +53,7 @@ func FuzzDemuxer(f *testing.F) {
 		require.Zero(t, d.units.Pending())
 		containertest.RequirePromises(t, frames, 64)
 		// What was read can be written.
-		mux := NewMuxer(d.Tracks())
-		var out []byte
-		for _, f := range frames {
-			var err error
-			if out, err = mux.Append(out, f); err != nil {
-				require.ErrorIs(t, err, ErrInvalid)
-			}
-		}
-		takeApart(t, out)
+		takeApart(t, containertest.Mux(t, NewMuxer(d.Tracks()), frames, ErrInvalid))
 	})
 }
 

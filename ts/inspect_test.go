@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/containertest"
 )
 
 // A rawPacket is a transport packet taken apart by the test, by the standard and
@@ -185,23 +186,7 @@ func parseUnit(t testing.TB, u *rawUnit) {
 		require.Greater(t, len(b)-6, 65535, "length left open")
 	}
 	require.Equal(t, byte(0x84), b[6])
-	ticks := func(b []byte, prefix byte) int64 {
-		require.Equal(t, prefix, b[0]>>4)
-		require.Equal(t, byte(1), b[0]&b[2]&b[4]&1, "marker bits")
-		return int64(b[0]>>1&7)<<30 | int64(b[1])<<22 | int64(b[2]>>1)<<15 | int64(b[3])<<7 | int64(b[4]>>1)
-	}
-	switch b[7] {
-	case 0x80:
-		require.Equal(t, byte(5), b[8])
-		u.pts = ticks(b[9:], 2)
-		u.dts = u.pts
-	case 0xc0:
-		require.Equal(t, byte(10), b[8])
-		u.pts, u.dts = ticks(b[9:], 3), ticks(b[14:], 1)
-		require.NotEqual(t, u.pts, u.dts)
-	default:
-		require.Fail(t, "flags", "%#x", b[7])
-	}
+	u.pts, u.dts = containertest.PESTimes(t, b)
 	u.data = b[9+int(b[8]):]
 	if u.pcr >= 0 {
 		early := (u.dts - u.pcr/300) & (1<<33 - 1)

@@ -32,7 +32,7 @@ const (
 // an access unit delimiter, key frames with the parameter sets behind it. Times are
 // written as they are, 200 ms ahead of the clock. It keeps no frames.
 type Muxer struct {
-	streams []*muxerStream
+	streams pes.Streams[muxerStream, *muxerStream]
 	clock   *muxerStream // whose PID has the PCR; nil without streams
 	pid     uint16       // the next free one, less firstPID
 
@@ -49,12 +49,9 @@ type Muxer struct {
 
 // A muxerStream is a track of a Muxer.
 type muxerStream struct {
-	track   *codec.Track
-	carried bool
-	pes.Carriage
+	pes.Muxed
 	pid     uint16
 	counter byte
-	framer  pes.Framer
 }
 
 // next returns the continuity counter of the next packet.
@@ -64,10 +61,10 @@ func (s *muxerStream) next() byte {
 	return c
 }
 
-func (s *muxerStream) video() bool { return s.track.Kind() == codec.KindVideo }
+func (s *muxerStream) video() bool { return s.Track.Kind() == codec.KindVideo }
 
 // opaque tells whether s is only passed through.
-func (s *muxerStream) opaque() bool { return s.track.Wire != "" }
+func (s *muxerStream) opaque() bool { return s.Track.Wire != "" }
 
 // NewMuxer returns a Muxer of the tracks that can be carried. Others may come
 // with the first of their frames.
@@ -80,15 +77,7 @@ func NewMuxer(tracks []*codec.Track) *Muxer {
 }
 
 // Tracks returns the tracks that are carried, as they are now.
-func (m *Muxer) Tracks() []*codec.Track {
-	var tracks []*codec.Track
-	for _, s := range m.streams {
-		if s.carried {
-			tracks = append(tracks, s.track)
-		}
-	}
-	return tracks
-}
+func (m *Muxer) Tracks() []*codec.Track { return m.streams.Tracks() }
 
 // AppendTables appends PAT and PMT: what a reader must have first. The next frame
 // does not repeat them.
@@ -124,11 +113,11 @@ type plan struct {
 // plan finds out what Append has to write. It reports false if that is nothing.
 func (m *Muxer) plan(f *codec.Frame) (p plan, ok bool, err error) {
 	s := m.streamOf(f.Track)
-	if s == nil || !s.carried {
+	if s == nil || !s.Carried {
 		return p, false, nil
 	}
 	p = plan{f: f, s: s, dts: codec.Ticks(f.DTS, pes.ClockRate)}
-	if p.payload, ok = s.framer.Frame(f); !ok {
+	if p.payload, ok = s.Framer.Frame(f); !ok {
 		return p, false, invalid("AAC frame of %d bytes", len(f.Data))
 	}
 	if p.payload.Size == 0 {
@@ -223,20 +212,10 @@ func (m *Muxer) appendIdlePCR(b []byte, ticks int64, flags byte) []byte {
 // streamOf returns the stream of t, with t as its track; nil if there are too
 // many.
 func (m *Muxer) streamOf(t *codec.Track) *muxerStream {
-	for _, s := range m.streams {
-		if s.track.ID == t.ID {
-			if s.track != t {
-				m.setTrack(s, t)
-			}
-			return s
-		}
+	s, other := m.streams.Of(t, maxStreams)
+	if other {
+		m.setTrack(s, t)
 	}
-	if len(m.streams) == maxStreams {
-		return nil
-	}
-	s := &muxerStream{}
-	m.streams = append(m.streams, s)
-	m.setTrack(s, t)
 	return s
 }
 
@@ -244,21 +223,21 @@ func (m *Muxer) streamOf(t *codec.Track) *muxerStream {
 // PID, so that nobody takes its packets for those before.
 func (m *Muxer) setTrack(s *muxerStream, t *codec.Track) {
 	old := *s
-	if s.track != nil && s.carried && s.track.SameConfig(t) {
-		s.track = t
+	if s.Track != nil && s.Carried && s.Track.SameConfig(t) {
+		s.Track = t
 		return
 	}
-	s.track = t
-	if s.Carriage, s.carried = carriageOf(t); !s.carried && !old.carried {
+	s.Track = t
+	if s.Carriage, s.Carried = carriageOf(t); !s.Carried && !old.Carried {
 		return
 	}
-	if s.carried && (!old.carried || s.StreamType != old.StreamType || s.StreamID != old.StreamID || s.track.Codec != old.track.Codec) {
+	if s.Carried && (!old.Carried || s.StreamType != old.StreamType || s.StreamID != old.StreamID || s.Track.Codec != old.Track.Codec) {
 		s.pid = m.newPID()
 		s.counter = 0
 	}
-	s.framer = pes.NewFramer(t, true)
-	if s.carried && m.tableSize() > maxTable {
-		s.carried = false
+	s.Framer = pes.NewFramer(t, true)
+	if s.Carried && m.tableSize() > maxTable {
+		s.Carried = false
 	}
 	m.pmt = nil
 	m.chooseClock()
@@ -280,7 +259,7 @@ func (m *Muxer) newPID() uint16 {
 func (m *Muxer) chooseClock() {
 	rank := func(s *muxerStream) int {
 		switch {
-		case s == nil || !s.carried:
+		case s == nil || !s.Carried:
 			return 0
 		case s.opaque():
 			return 1
@@ -305,7 +284,7 @@ func (m *Muxer) chooseClock() {
 func (m *Muxer) tableSize() int {
 	n := sectionHeader + 4 + sectionCRC
 	for _, s := range m.streams {
-		if s.carried {
+		if s.Carried {
 			n += 5 + len(s.Descriptors)
 		}
 	}
@@ -327,7 +306,7 @@ func (m *Muxer) section() []byte {
 	b = binary.BigEndian.AppendUint16(b, 0xe000|pcr)
 	b = append(b, 0xf0, 0)
 	for _, s := range m.streams {
-		if s.carried {
+		if s.Carried {
 			b = appendElementary(b, elementary{s.pid, s.StreamType, s.Descriptors})
 		}
 	}

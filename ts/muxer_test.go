@@ -3,6 +3,7 @@ package ts
 import (
 	"bytes"
 	"encoding/hex"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -117,23 +118,9 @@ func TestMuxerParametersWithoutKey(t *testing.T) {
 func TestMuxerTracks(t *testing.T) {
 	m := NewMuxer(nil)
 	require.Empty(t, m.Tracks())
-	var out []byte
-	add := func(track *codec.Track, ms int, data string) {
-		at := time.Duration(ms) * time.Millisecond
-		var err error
-		out, err = m.Append(out, &codec.Frame{Track: track, DTS: at, PTS: at, Data: []byte(data)})
-		require.NoError(t, err)
-	}
-	pcma := codec.NewG711Track(2, codec.PCMA, 0, 0)
-	add(pcma, 0, "a")
-	add(pcma, 20, "b")
-	add(&codec.Track{ID: 5, Codec: codec.MPEG2Video}, 40, "video")
-	add(pcma, 60, "c")
-	add(&codec.Track{ID: 7, Codec: codec.VP8}, 70, "not carried")
-	add(codec.NewG711Track(2, codec.PCMU, 0, 0), 80, "d")
-	add(codec.NewG711Track(2, codec.PCMU, 16000, 0), 100, "not carried") // the track is gone
-	add(&codec.Track{ID: 5, Codec: codec.MPEG2Video}, 120, "video")
-	in := inspect(t, out, 100*time.Millisecond)
+	a := containertest.Adder{T: t, To: m}
+	a.AddChangingTracks()
+	in := inspect(t, a.Out, 100*time.Millisecond)
 	var tables []string
 	for i, pmt := range in.pmts {
 		require.Equal(t, byte(i), pmt[5]>>1&31, "version")
@@ -232,19 +219,16 @@ func TestMuxerAppendTables(t *testing.T) {
 // another track are ahead, and begins anew at a discontinuity.
 func TestMuxerClock(t *testing.T) {
 	video, audio := &codec.Track{ID: 1, Codec: codec.MPEG2Video}, codec.NewG711Track(2, codec.PCMA, 0, 0)
-	m := NewMuxer([]*codec.Track{video, audio})
-	var b []byte
+	a := containertest.Adder{T: t, To: NewMuxer([]*codec.Track{video, audio})}
 	add := func(track *codec.Track, at time.Duration, flags codec.Flags) {
-		var err error
-		b, err = m.Append(b, &codec.Frame{Track: track, DTS: at, PTS: at, Flags: flags, Data: make([]byte, 160)})
-		require.NoError(t, err)
+		a.Add(track, at, flags, make([]byte, 160))
 	}
 	for i := range 100 {
 		add(audio, time.Duration(i)*20*time.Millisecond, 0)
 	}
 	add(video, 1900*time.Millisecond, codec.FlagKey) // late
 	add(video, 2000*time.Millisecond, 0)
-	in := inspect(t, b, 100*time.Millisecond)
+	in := inspect(t, a.Out, 100*time.Millisecond)
 	idle := 0
 	for _, p := range in.packets {
 		if p.pcr >= 0 && p.payload == nil {
@@ -253,11 +237,11 @@ func TestMuxerClock(t *testing.T) {
 	}
 	require.Equal(t, 34, idle)
 
-	n := len(b)
+	n := len(a.Out)
 	add(video, 10*time.Second, codec.FlagDiscont|codec.FlagKey)
 	add(audio, 10*time.Second, codec.FlagDiscont)
 	discont := 0
-	for _, p := range takeApart(t, b[n:]) {
+	for _, p := range takeApart(t, a.Out[n:]) {
 		if p.discont {
 			discont++
 			if p.pid == in.pcrPID {
@@ -266,10 +250,10 @@ func TestMuxerClock(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, discont, 2)
-	n = len(b)
+	n = len(a.Out)
 	add(video, time.Hour, 0) // without a flag
 	add(video, 20*time.Second, 0)
-	packets := takeApart(t, b[n:])
+	packets := takeApart(t, a.Out[n:])
 	require.Equal(t, int64(90000*20*300), packets[len(packets)-1].pcr)
 }
 
@@ -289,60 +273,17 @@ func TestMuxerWrap(t *testing.T) {
 }
 
 func TestMuxerErrors(t *testing.T) {
-	aac := testmedia.Track(1, codec.AAC)
-	m := NewMuxer([]*codec.Track{aac})
-	b, err := m.Append([]byte("x"), &codec.Frame{Track: aac, Data: make([]byte, 8185)})
-	require.ErrorIs(t, err, ErrInvalid)
-	require.Equal(t, "x", string(b))
-	b, err = m.Append(nil, &codec.Frame{Track: aac, Data: make([]byte, 8184)})
-	require.NoError(t, err)
-	require.Equal(t, 8184, len(demux(t, b)[0].Data))
-
-	h264 := testmedia.Track(2, codec.H264)
-	for _, data := range []string{"", "\x00", "\x00\x00\x00\x05\x65"} {
-		b, err = m.Append(nil, &codec.Frame{Track: h264, Data: []byte(data)})
-		require.NoError(t, err)
-		require.Empty(t, b, "%q", data)
-	}
-	// What is whole is written.
-	b, err = m.Append(nil, &codec.Frame{Track: h264, Data: []byte("\x00\x00\x00\x02\x65\x88\x00\x00\x01\x00")})
-	require.NoError(t, err)
-	require.NotEmpty(t, inspect(t, b, time.Second).units)
+	containertest.TestMuxerErrors(t, NewMuxer, ErrInvalid, func(b []byte) int { return len(inspect(t, b, time.Second).units) })
 }
 
-var carriesCases = []struct {
-	track *codec.Track
-	ok    bool
-}{
-	{testmedia.Track(1, codec.H264), true},
-	{testmedia.Track(1, codec.H265), true},
-	{&codec.Track{Codec: codec.H264}, true}, // its parameter sets come with a frame
-	{&codec.Track{Codec: codec.MPEG2Video}, true},
-	{testmedia.Track(1, codec.AAC), true},
-	{&codec.Track{Codec: codec.AAC}, false}, // without a configuration there is no ADTS
-	{testmedia.Track(1, codec.MP3), true},
-	{testmedia.Track2(1, codec.MP2), true},
-	{testmedia.Track(1, codec.AC3), true},
-	{testmedia.Track(1, codec.Opus), true},
-	{codec.NewOpusTrack(1, 1), true},
-	{codec.NewOpusTrack(1, 6), true},
-	{&codec.Track{Codec: codec.Opus, Channels: 2}, true},
-	{opusWith(255), false},
-	{testmedia.Track(1, codec.PCMA), true},
-	{testmedia.Track2(1, codec.PCMU), false}, // 16 kHz
-	{codec.NewG711Track(1, codec.PCMA, 8000, 2), false},
-	{testmedia.Track(1, codec.L16), false},
-	{testmedia.Track(1, codec.AV1), false},
-	{testmedia.Track(1, codec.VP8), false},
-	{testmedia.Track(1, codec.VP9), false},
-	{testmedia.Track(1, codec.MJPEG), false},
-	{&codec.Track{Wire: "rtp", Name: "X"}, false},
-	{&codec.Track{Codec: codec.H264, Wire: "rtp"}, false},
-	{&codec.Track{Wire: "pes", Name: "0x15", Params: "bd"}, true},
-	{&codec.Track{Wire: "pes", Name: "0x15", Params: ""}, false},
-	{&codec.Track{Wire: "pes", Name: "0x15", Params: "be"}, false}, // padding
-	{&codec.Track{Wire: "pes", Name: "0x15", Params: "zz"}, false},
-	{&codec.Track{Wire: "pes", Name: "", Params: "bd"}, false},
+func TestCarries(t *testing.T) {
+	cases := containertest.ProgramCarries()
+	maps.Copy(cases, map[*codec.Track]bool{
+		codec.NewOpusTrack(1, 1):         true,
+		{Codec: codec.Opus, Channels: 2}: true,
+		opusWith(255):                    false,
+	})
+	containertest.TestCarries(t, cases, Carries, NewMuxer)
 }
 
 func opusWith(family byte) *codec.Track {
@@ -353,43 +294,6 @@ func opusWith(family byte) *codec.Track {
 	return t
 }
 
-func TestCarries(t *testing.T) {
-	for _, c := range carriesCases {
-		require.Equal(t, c.ok, Carries(c.track), "%v %+v", c.track, c.track)
-		require.Len(t, NewMuxer([]*codec.Track{c.track}).Tracks(), map[bool]int{true: 1}[c.ok])
-	}
-}
+func TestMuxerAllocations(t *testing.T) { containertest.TestMuxerAllocations(t, streams, NewMuxer) }
 
-func TestMuxerAllocations(t *testing.T) {
-	for _, s := range streams {
-		s.Bitrate = 2_000_000
-		frames := s.Take(2 * time.Second)
-		if s.Change > 0 {
-			continue
-		}
-		m := NewMuxer(s.Tracks())
-		buf := make([]byte, 0, 1<<20)
-		require.Zero(t, testing.AllocsPerRun(5, func() { // the first run does not count
-			for _, f := range frames {
-				buf, _ = m.Append(buf[:0], f)
-				f.DTS, f.PTS = f.DTS+2*time.Second, f.PTS+2*time.Second
-			}
-		}), containertest.Name(s))
-	}
-}
-
-func BenchmarkMuxer(b *testing.B) {
-	s := testmedia.Stream{Video: codec.H264, Audio: codec.AAC}
-	frames := s.Take(2 * time.Second)
-	size := 0
-	for _, f := range frames {
-		size += len(f.Data)
-	}
-	m := NewMuxer(s.Tracks())
-	buf := make([]byte, 0, 1<<20)
-	b.ReportAllocs()
-	b.SetBytes(int64(size / len(frames)))
-	for i := 0; b.Loop(); i++ {
-		buf, _ = m.Append(buf[:0], frames[i%len(frames)])
-	}
-}
+func BenchmarkMuxer(b *testing.B) { containertest.BenchmarkMuxer(b, NewMuxer) }

@@ -34,6 +34,16 @@ func Inputs(b []byte) map[string]io.Reader {
 	}
 }
 
+// Whole returns how many of frames are not known to be damaged.
+func Whole(frames []*codec.Frame) (n int) {
+	for _, f := range frames {
+		if !f.Has(codec.FlagCorrupt) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestErrorSticks reads from r, which is broken, twice.
 func TestErrorSticks(t *testing.T, r source.Reader) {
 	_, first := r.ReadFrame(t.Context())

@@ -63,15 +63,16 @@ func (i *Input) Close() error {
 type Window struct {
 	Input *Input
 
-	buf []byte
-	at  int64
+	buf  []byte
+	at   int64
+	last bool // the file ends with it
 }
 
 // Bytes returns n bytes from a place, and what else it has of those behind them;
 // less only at the end of the file. They are there until the next call. If it has
 // to read it reads so many ahead.
 func (w *Window) Bytes(at int64, n, ahead int) ([]byte, error) {
-	if have := at - w.at; have >= 0 && have+int64(n) <= int64(len(w.buf)) {
+	if have := at - w.at; have >= 0 && have <= int64(len(w.buf)) && (w.last || have+int64(n) <= int64(len(w.buf))) {
 		return w.buf[have:], nil
 	}
 	size := max(n, ahead)
@@ -79,7 +80,7 @@ func (w *Window) Bytes(at int64, n, ahead int) ([]byte, error) {
 		w.buf = make([]byte, size)
 	}
 	got, err := w.Input.ReadAt(w.buf[:size], at)
-	w.buf, w.at = w.buf[:got], at
+	w.buf, w.at, w.last = w.buf[:got], at, errors.Is(err, io.EOF)
 	if errors.Is(err, io.EOF) || got >= n {
 		err = nil
 	}
@@ -87,7 +88,7 @@ func (w *Window) Bytes(at int64, n, ahead int) ([]byte, error) {
 }
 
 // Forget gives up the memory.
-func (w *Window) Forget() { w.buf = nil }
+func (w *Window) Forget() { w.buf, w.last = nil, false }
 
 // Unwrapper returns an Unwrapper of bits whose last value was at, which is not
 // negative.

@@ -169,6 +169,7 @@ func (a *Assembler) Restart() {
 func (a *Assembler) Resume(clock codec.Unwrapper) {
 	for _, s := range a.streams {
 		s.discont = false
+		s.video.loose, s.video.seeking = s.video.wasLoose, s.video.wasLoose
 	}
 	a.clock, a.timed = clock, false
 }

@@ -14,7 +14,7 @@
 //
 // The way of a frame: assembler.go, stream.go, video.go (pictures.go and shown.go
 // where PES packets do not begin with pictures) or audio.go (audio_frame.go,
-// opus.go), times.go, order.go; of one that is read timeline.go, too. The way back:
-// framer.go, output.go. header.go has PES headers, stream_type.go what streams carry,
+// opus.go), times.go, order.go; of one that is read timeline.go, too, and file.go
+// where that is sought in. The way back: framer.go, output.go. header.go has PES headers, stream_type.go what streams carry,
 // opaque.go those that are only passed through. Nothing here starts goroutines.
 package pes

@@ -112,7 +112,7 @@ const maxMarks = 8
 func (s *Stream) joinPicture(payload []byte) {
 	kind, ok := unitKind(s.Codec, afterZeros(payload))
 	switch {
-	case goesOn(payload):
+	case GoesOn(payload):
 		s.inUnit = false
 	case ok && kind == partOther:
 		s.tainted = true
@@ -124,18 +124,18 @@ func (s *Stream) joinPicture(payload []byte) {
 // loosens notes that a PES packet with a time of its own goes on with what the one
 // before has, and reports whether it does.
 func (s *Stream) loosens(h *Header, payload []byte) bool {
-	if !h.HasPTS || !s.inUnit || !s.hasTime || len(s.unit) == 0 || !goesOn(payload) ||
+	if !h.HasPTS || !s.inUnit || !s.hasTime || len(s.unit) == 0 || !GoesOn(payload) ||
 		h.PTS == s.video.pts && h.DTS == s.video.dts {
 		return false
 	}
 	s.video.forgetUnit()
-	s.video.loose, s.video.seeking = true, goesOn(s.unit)
+	s.video.loose, s.video.wasLoose, s.video.seeking = true, true, GoesOn(s.unit)
 	s.splitPictures()
 	return true
 }
 
-// goesOn reports whether b certainly begins in the middle of a unit.
-func goesOn(b []byte) bool {
+// GoesOn reports whether payload of video certainly begins in the middle of a unit.
+func GoesOn(b []byte) bool {
 	begin := b[:min(len(b), 8)]
 	rest := bytes.TrimLeft(begin, "\x00")
 	return len(rest) > 0 && (len(rest) > len(begin)-2 || rest[0] != 1)

@@ -51,7 +51,7 @@ func TestGoesOn(t *testing.T) {
 		{[]byte{0, 0, 1, 0x67}, false}, {[]byte{0, 0, 0, 1}, false}, {[]byte{0, 0, 0, 0, 1}, false},
 		{[]byte{1}, true}, {[]byte{0, 1}, true}, {[]byte{0, 0, 2}, true}, {[]byte{0x88, 0, 0, 1}, true},
 	} {
-		require.Equal(t, c.want, goesOn(c.b), "% x", c.b)
+		require.Equal(t, c.want, GoesOn(c.b), "% x", c.b)
 	}
 }
 

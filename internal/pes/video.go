@@ -33,10 +33,11 @@ type pictures struct {
 	doubtful bool // and that was not it
 	truths   int  // units in a row that ended where that was told
 
-	loose   bool   // PES packets do not begin with pictures
-	seeking bool   // until one begins
-	marks   []mark // of loose streams
-	shown   shown
+	loose    bool   // PES packets do not begin with pictures
+	wasLoose bool   // they did not once
+	seeking  bool   // until one begins
+	marks    []mark // of loose streams
+	shown    shown
 
 	hasDTS    bool // there are pictures with a DTS of their own
 	reordered bool // though there should be

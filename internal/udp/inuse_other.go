@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// inUse reports whether somebody else has a port.
-func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+// InUse reports whether somebody else has a port.
+func InUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// inUse reports whether somebody else has a port. Windows keeps ranges of ports
+// InUse reports whether somebody else has a port. Windows keeps ranges of ports
 // for itself, to which access is denied.
-func inUse(err error) bool {
+func InUse(err error) bool {
 	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)
 }

@@ -107,8 +107,8 @@ func (p *Ports) At(ip netip.Addr, port uint16, tcp, reuse bool) (rtp, rtcp *Conn
 	}
 	s, err := p.bind(ip.Unmap(), port, p.openQuiet, options{tcp: tcp, reuse: reuse, single: true})
 	if err != nil {
-		if inUse(err) {
-			err = errors.Join(ErrInUse, err)
+		if InUse(err) {
+			return nil, nil, nil, fmt.Errorf("%w: %d: %w", ErrInUse, port, err)
 		}
 		return nil, nil, nil, fmt.Errorf("udp: port %d: %w", port, err)
 	}
@@ -132,7 +132,7 @@ func (p *Ports) next(ip netip.Addr, open opener, tcp bool) (s sockets, err error
 			s.release(p.releaser(pair, s.len()))
 			return s, nil
 		}
-		taken := inUse(err)
+		taken := InUse(err)
 		p.putBack(pair, taken)
 		if !taken {
 			return s, fmt.Errorf("udp: port %d: %w", port, err)

@@ -39,7 +39,7 @@ func (p *Ports) openQuiet(a netip.AddrPort, reuse bool) (*Conn, error) {
 		ip = netip.IPv6Unspecified()
 	}
 	fd, err := bindQuiet(netip.AddrPortFrom(ip, a.Port()), both, reuse)
-	if both && err != nil && !inUse(err) { // no IPv6 here?
+	if both && err != nil && !InUse(err) { // no IPv6 here?
 		ip = netip.IPv4Unspecified()
 		fd, err = bindQuiet(netip.AddrPortFrom(ip, a.Port()), false, reuse)
 	}

@@ -66,7 +66,7 @@ func TestQuietPair(t *testing.T) {
 				require.Equal(t, rtp.LocalAddr().Port()+1, rtcp.LocalAddr().Port())
 				require.Equal(t, 1, p.Open())
 				_, err = p.openQuiet(rtp.LocalAddr(), false)
-				require.True(t, inUse(err), "%v", err)
+				require.True(t, InUse(err), "%v", err)
 
 				each := numbered(1400, 1400, 300, 20)
 				var b Burst

@@ -41,7 +41,7 @@ func (p *Ports) bind(ip netip.Addr, port uint16, open opener, o options) (s sock
 	if next := port + 1; next > port {
 		s.rtcp, err = open(netip.AddrPortFrom(ip, next), o.reuse)
 	}
-	if err != nil && !(o.single && inUse(err)) {
+	if err != nil && !(o.single && InUse(err)) {
 		return s, err
 	}
 	if o.tcp {

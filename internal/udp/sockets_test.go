@@ -227,7 +227,7 @@ func TestReuse(t *testing.T) {
 	p := &Ports{Min: 43000, Max: 43999}
 	ordinary := func(ip netip.Addr, port uint16, tcp, reuse bool) (*Conn, *Conn, net.Listener, error) {
 		s, err := p.bind(ip, port, p.open, options{tcp: tcp, reuse: reuse})
-		if err != nil && inUse(err) {
+		if err != nil && InUse(err) {
 			err = errors.Join(ErrInUse, err)
 		}
 		return s.rtp, s.rtcp, s.listener(), err
