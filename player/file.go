@@ -14,6 +14,7 @@ import (
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
 )
@@ -143,8 +144,8 @@ func newMedium(f *os.File) (medium, error) {
 		return nil, err
 	}
 	is, err := sniff(head[:n])
-	if err != nil && n >= sniffMin && kindOf(f.Name()) == kindTS {
-		is, err = formatTS, nil // it was cut somewhere
+	if cut := formatOf(kindOf(f.Name())); err != nil && n >= sniffMin && cut != 0 {
+		is, err = cut, nil
 	}
 	switch {
 	case err != nil:
@@ -153,6 +154,8 @@ func newMedium(f *os.File) (medium, error) {
 		return opened(flv.NewFile(f, info.Size()))
 	case is == formatTS:
 		return opened(ts.NewFile(f, info.Size()))
+	case is == formatPS:
+		return opened(ps.NewFile(f, info.Size()))
 	case is == formatMP4 || is == formatMovie:
 		return opened(mp4.NewFile(f, info.Size()))
 	}
@@ -176,6 +179,7 @@ const (
 	kindMP4
 	kindFLV
 	kindTS
+	kindPS
 )
 
 // kindOf returns what name says.
@@ -187,6 +191,20 @@ func kindOf(name string) kind {
 		return kindFLV
 	case ".ts", ".m2ts", ".mts":
 		return kindTS
+	case ".mpg", ".mpeg", ".ps", ".vob":
+		return kindPS
 	}
 	return kindNone
+}
+
+// formatOf returns the format of files of a kind that may have been cut anywhere, so
+// that how they begin does not show what they are; 0 if there are none.
+func formatOf(k kind) format {
+	switch k {
+	case kindTS:
+		return formatTS
+	case kindPS:
+		return formatPS
+	}
+	return 0
 }

@@ -71,8 +71,8 @@ func makeText(t *testing.T, content string, path ...string) string {
 func TestOpenFileSeeks(t *testing.T) {
 	const length = 600 * time.Millisecond
 	want := film.Take(length)
-	for _, name := range []string{"a.flv", "a.ts", "a.mp4", "a.mov"} {
-		for _, called := range []string{name, "a.flv", "a.ts", "a.mp4", "a"} {
+	for _, name := range []string{"a.flv", "a.ts", "a.mpg", "a.mp4", "a.mov"} {
+		for _, called := range []string{name, "a.flv", "a.ts", "a.vob", "a.mp4", "a"} {
 			file := makeFilm(t, length, t.TempDir(), name)
 			path := filepath.Join(filepath.Dir(file), called)
 			require.NoError(t, os.Rename(file, path))
@@ -101,17 +101,19 @@ func TestOpenFileSeeks(t *testing.T) {
 	}
 }
 
-// A transport stream that was cut somewhere is known by its name only.
+// A transport or program stream that was cut somewhere is known by its name only.
 func TestOpenFileCut(t *testing.T) {
-	file := makeFilm(t, time.Second, t.TempDir(), "a.ts")
-	b, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, b[100:], 0o600))
-	r, err := Open(t.Context(), file)
-	require.NoError(t, err)
-	_, err = r.ReadFrame(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, r.Close())
+	for _, name := range []string{"a.ts", "a.mpg"} {
+		file := makeFilm(t, time.Second, t.TempDir(), name)
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, b[100:], 0o600))
+		r, err := Open(t.Context(), file)
+		require.NoError(t, err)
+		_, err = r.ReadFrame(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+	}
 }
 
 // TestOpenList opens a folder, and files with semicolons between their paths.

@@ -76,8 +76,8 @@ func (c *Client) openBody(ctx context.Context, b *livehttp.Body, u *url.URL) (so
 		return nil, fmt.Errorf("%d bytes: %w", len(head), io.ErrUnexpectedEOF)
 	}
 	is, err := sniff(head)
-	if err != nil && (strings.HasPrefix(strings.ToLower(b.ContentType()), "video/mp2t") || strings.EqualFold(path.Ext(u.Path), ".ts")) {
-		is, err = formatTS, nil // it was cut somewhere
+	if cut := calledFormat(b.ContentType(), u.Path); err != nil && cut != 0 {
+		is, err = cut, nil
 	}
 	if err != nil {
 		return nil, err
@@ -91,6 +91,19 @@ func (c *Client) openBody(ctx context.Context, b *livehttp.Body, u *url.URL) (so
 		return nil, err
 	}
 	return begun(ctx, r)
+}
+
+// calledFormat returns what a server says that something is which may have been cut
+// anywhere; 0 if it does not say that.
+func calledFormat(contentType, name string) format {
+	contentType, _, _ = strings.Cut(strings.ToLower(contentType), ";")
+	switch strings.TrimSpace(contentType) {
+	case "video/mp2t":
+		return formatTS
+	case "video/mp2p", "video/mpeg":
+		return formatPS
+	}
+	return formatOf(kindOf(name))
 }
 
 // begun waits until r knows its tracks.

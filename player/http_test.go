@@ -93,18 +93,21 @@ func TestOpenHLSPaced(t *testing.T) {
 	}
 }
 
-// A transport stream that somebody cut in the middle of a packet is told by what
-// the server calls it.
-func TestOpenCutTS(t *testing.T) {
-	b := encodeFilm(t, ".ts", film.Take(2*time.Second))[100:]
-	for _, path := range []string{"/a", "/a.ts"} {
+// A stream that somebody cut in the middle of a packet is told by what the server
+// calls it.
+func TestOpenCut(t *testing.T) {
+	for _, c := range []struct{ ext, path, contentType string }{
+		{".ts", "/a", "video/MP2T"}, {".ts", "/a.ts", ""}, {".ts", "/a", "video/mp2t; charset=x"},
+		{".mpg", "/a", "video/MP2P"}, {".mpg", "/a", "video/mpeg"}, {".mpg", "/a.PS", ""},
+	} {
+		b := encodeFilm(t, c.ext, film.Take(2*time.Second))[100:]
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/a" {
-				w.Header().Set("Content-Type", "video/MP2T")
+			if c.contentType != "" {
+				w.Header().Set("Content-Type", c.contentType)
 			}
 			_, _ = bytes.NewReader(b).WriteTo(w)
 		}))
-		r, err := Open(filmtest.Soon(t), srv.URL+path)
+		r, err := Open(filmtest.Soon(t), srv.URL+c.path)
 		require.NoError(t, err)
 		require.Len(t, r.Tracks(), 2)
 		require.NoError(t, r.Close())

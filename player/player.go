@@ -11,10 +11,10 @@
 //
 //	rtsp://  rtsps://                      a stream of an RTSP server, or a camera
 //	rtmp://  rtmps://                      a stream of an RTMP server
-//	http://  https://                      FLV, MPEG-TS, fragmented MP4 or HLS
-//	ws://  wss://                          FLV, MPEG-TS or fragmented MP4
+//	http://  https://                      FLV, MPEG-TS, MPEG-PS, fragmented MP4 or HLS
+//	ws://  wss://                          FLV, MPEG-TS, MPEG-PS or fragmented MP4
 //	udp://  rtp://                         MPEG-TS by UDP, see ts.Listener
-//	file:///path/to/a.mp4  path/to/a.mp4   an MP4, FLV or MPEG-TS file
+//	file:///path/to/a.mp4  path/to/a.mp4   an MP4, FLV, MPEG-TS or MPEG-PS file
 //	path/to/folder  a.mp4;b.mp4            films one after the other
 //
 // What a URL answers with, and what a file is, is looked at, whatever its name: only

@@ -26,6 +26,7 @@ import (
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/internal/filmtest"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
@@ -49,6 +50,8 @@ func encodeFilm(t *testing.T, ext string, frames []*codec.Frame) []byte {
 		w = flv.NewWriter(&b, film.Tracks())
 	case ".ts":
 		w = ts.NewWriter(&b, film.Tracks())
+	case ".mpg":
+		w = ps.NewWriter(&b, film.Tracks())
 	case ".mp4":
 		m, err := mp4.NewMuxer(film.Tracks())
 		require.NoError(t, err)
@@ -70,7 +73,7 @@ func encodeFilm(t *testing.T, ext string, frames []*codec.Frame) []byte {
 }
 
 func TestOpenFile(t *testing.T) {
-	for _, ext := range []string{".flv", ".ts", ".mp4"} {
+	for _, ext := range []string{".flv", ".ts", ".mpg", ".mp4"} {
 		path, want := writeFilm(t, ext, 2*time.Second)
 		fileURL := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
 		if runtime.GOOS == "windows" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
 )
@@ -29,6 +30,7 @@ type format uint8
 const (
 	formatFLV format = iota + 1
 	formatTS
+	formatPS
 	formatMP4
 	formatMovie // MP4 that begins with its media, or with nothing: only files can be read
 	formatHLS
@@ -45,6 +47,7 @@ var beginnings = []struct {
 	{0, "FLV", formatFLV, ""},
 	{0, "#EXTM3U", formatHLS, ""},
 	{0, "\xef\xbb\xbf#EXTM3U", formatHLS, ""},
+	{0, "\x00\x00\x01\xba", formatPS, ""},
 	{4, "ftyp", formatMP4, ""}, // also of files that are not fragmented: that shows only behind it
 	{4, "styp", formatMP4, ""},
 	{4, "moof", formatMP4, ""},
@@ -55,7 +58,6 @@ var beginnings = []struct {
 	{4, "skip", formatMovie, ""},
 	{4, "wide", formatMovie, ""},
 	{0, "\x1a\x45\xdf\xa3", 0, "Matroska or WebM"},
-	{0, "\x00\x00\x01\xba", 0, "MPEG-PS"},
 	{0, "RIFF", 0, "AVI or WAVE"},
 	{0, "ID3", 0, "MP3"},
 	{0, "OggS", 0, "Ogg"},
@@ -71,7 +73,7 @@ func sniff(b []byte) (format, error) {
 			continue
 		}
 		if m.is == 0 {
-			return 0, fmt.Errorf("%w: it is %s, not FLV, MPEG-TS, MP4 or HLS", source.ErrUnsupported, m.name)
+			return 0, fmt.Errorf("%w: it is %s, not FLV, MPEG-TS, MPEG-PS, MP4 or HLS", source.ErrUnsupported, m.name)
 		}
 		return m.is, nil
 	}
@@ -100,6 +102,8 @@ func newReader(is format, r io.Reader) (source.Reader, error) {
 		return flv.NewReader(r), nil
 	case formatTS:
 		return ts.NewReader(r), nil
+	case formatPS:
+		return ps.NewReader(r), nil
 	case formatMP4:
 		return mp4.NewReader(r), nil
 	case formatMovie:

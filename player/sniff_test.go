@@ -32,6 +32,8 @@ var sniffCases = []struct {
 	{packets(0, 188), formatTS, nil, ""},
 	{packets(4, 192), formatTS, nil, ""},
 	{packets(0, 204), formatTS, nil, ""},
+	{"\x00\x00\x01\xba\x44\x00\x04\x00\x04\x01", formatPS, nil, ""},
+	{"\x00\x00\x01\xba\x21\x00\x01\x00\x01\x80", formatPS, nil, ""},
 	{"\x00\x00\x10\x00mdat\x00", formatMovie, nil, ""},
 	{"\x00\x00\x00\x08wide\x00", formatMovie, nil, ""},
 	{"\x1a\x45\xdf\xa3\x01", 0, source.ErrUnsupported, "Matroska or WebM"},

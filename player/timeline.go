@@ -18,7 +18,7 @@ import (
 // it ends. A folder stands for the films in it and below it, in the order of their
 // paths; those that cannot be read are left out, hidden ones too. Where it has films
 // of several kinds, as when a stream was recorded in each of them, it stands for
-// those in MP4, or else for those in FLV.
+// those in MP4, or else for those in FLV, in MPEG-TS or in MPEG-PS.
 //
 // The Reader is a source.Seeker and a source.KeyIndexer. It has one file open at
 // a time. Tracks are those of all files: the tracks of a file take the place of

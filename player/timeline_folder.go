@@ -58,7 +58,7 @@ func pieces(ctx context.Context, lib library, names []string) ([]piece, error) {
 // listFolder returns the paths of the films that a folder stands for, see
 // [OpenFiles]. Links are not followed.
 func listFolder(ctx context.Context, folder fs.FS) ([]string, error) {
-	var files [kindTS + 1][]string
+	var files [kindPS + 1][]string
 	entries := 0
 	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil {

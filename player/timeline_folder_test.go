@@ -25,6 +25,8 @@ var folderCases = []struct {
 	{"hidden ones are left out", []string{".open.mp4", "a.mp4", ".trash/b.mp4", "c/.open.mp4"}, []string{"a.mp4"}},
 	{"a stream recorded in all kinds", []string{"1.flv", "1.mp4", "1.ts", "2.flv", "2.m4v", "2.mov"}, []string{"1.mp4", "2.m4v", "2.mov"}},
 	{"FLV before TS", []string{"1.flv", "0.ts", "2.flv"}, []string{"1.flv", "2.flv"}},
+	{"TS before PS", []string{"1.mpg", "0.vob", "2.ts"}, []string{"2.ts"}},
+	{"discs", []string{"b.VOB", "a.mpeg", "c.ps", "d.mpg"}, []string{"a.mpeg", "b.VOB", "c.ps", "d.mpg"}},
 	{"segments", []string{"hls.m3u8", "1.ts", "0.ts", "x.MTS", "y.m2ts"}, []string{"0.ts", "1.ts", "x.MTS", "y.m2ts"}},
 	{"nothing to see", []string{"a.txt", "mp4", "a.mp4.part", "a.mp4/notes.txt"}, nil},
 	{"empty", nil, nil},

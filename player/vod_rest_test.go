@@ -52,7 +52,7 @@ func playFilm(t *testing.T, root, stream string) (source.Reader, medium, rester)
 // meanwhile.
 func TestVODRest(t *testing.T) {
 	root := vault(t)
-	for _, stream := range []string{"cam/a.flv", "cam/a.ts", "cam/a.mp4", "cam/a.mov", "day", "cam/a.mp4;cam/a.flv"} {
+	for _, stream := range []string{"cam/a.flv", "cam/a.ts", "cam/a.mpg", "cam/a.mp4", "cam/a.mov", "day", "cam/a.mp4;cam/a.flv"} {
 		r, m, sleeper := playFilm(t, root, stream)
 		keys, err := m.KeyTimes(t.Context())
 		require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestVODFlood(t *testing.T) {
 			return w.Body.String()
 		}
 		const crowd = 300
-		names := []string{"cam/a.flv", "cam/a.ts", "cam/a.mp4", "day", "cam/a.mp4;day"}
+		names := []string{"cam/a.flv", "cam/a.ts", "cam/a.mpg", "cam/a.mp4", "day", "cam/a.mp4;day"}
 		lists := make([]string, crowd)
 		for i := range lists {
 			lists[i] = get(i, names[i%5]+"/hls.m3u8")

@@ -35,7 +35,7 @@ func TestVODServed(t *testing.T) {
 		scheme, start string
 		from          time.Duration
 	}{{"http", "", 0}, {"ws", "?start=0.45", 400 * time.Millisecond}, {"http", "?start=0.2", 200 * time.Millisecond}, {"ws", "", 0}}
-	for i, file := range []string{"a.flv", "a.ts", "a.mp4", "a.mov"} {
+	for i, file := range []string{"a.flv", "a.ts", "a.mpg", "a.mp4", "a.mov"} {
 		for j, suffix := range []string{".live.flv", ".live.ts", ".live.mp4"} {
 			c := cases[(i+j)%len(cases)]
 			t.Run(c.scheme+" "+file+suffix+c.start, func(t *testing.T) {

@@ -29,7 +29,7 @@ func vault(t *testing.T) (root string) {
 	top := t.TempDir()
 	root = filepath.Join(top, "www")
 	for _, name := range []string{
-		"record/cam/a.flv", "record/cam/a.ts", "record/cam/a.mp4", "record/cam/a.mov", "record/cam/.open.flv", "record/cam/wrong.mp4",
+		"record/cam/a.flv", "record/cam/a.ts", "record/cam/a.mpg", "record/cam/a.mp4", "record/cam/a.mov", "record/cam/.open.flv", "record/cam/wrong.mp4",
 		"record/day/1.mp4", "record/day/2.mp4", "record/day/2.flv", "record/.hidden/a.flv",
 		"example.com/record/b.flv", "secret.flv", "../secret.flv", "../www_sibling/secret.flv", "recorder/secret.flv",
 	} {
@@ -69,7 +69,7 @@ func TestVOD(t *testing.T) {
 		stream, vhost string
 		films         int
 	}{
-		{"cam/a.flv", "", 1}, {"cam/a.ts", "", 1}, {"cam/a.mp4", "", 1}, {"cam/a.mov", "", 1}, {"cam/wrong.mp4", "", 1},
+		{"cam/a.flv", "", 1}, {"cam/a.ts", "", 1}, {"cam/a.mpg", "", 1}, {"cam/a.mp4", "", 1}, {"cam/a.mov", "", 1}, {"cam/wrong.mp4", "", 1},
 		{"day", "", 2}, {"day/2.flv;cam/a.mp4;day", "", 4}, {"b.flv", "example.com", 1},
 	} {
 		for _, schema := range []string{"rtmp", "rtsp", "ts", "hls", "hls.fmp4"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/internal/fileurl"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
 )
@@ -25,7 +26,7 @@ func (c *Client) createFile(_ context.Context, name string, tracks []*codec.Trac
 	}
 	write := c.fileWriter(path)
 	if write == nil {
-		return nil, fmt.Errorf("pusher: %s: %w: the files that are written are .flv, .mp4, .ts and .m3u8", path, source.ErrUnsupported)
+		return nil, fmt.Errorf("pusher: %s: %w: the files that are written are .flv, .mp4, .ts, .mpg and .m3u8", path, source.ErrUnsupported)
 	}
 	w, err := write(path, tracks)
 	if err != nil {
@@ -43,6 +44,8 @@ func (c *Client) fileWriter(path string) func(path string, tracks []*codec.Track
 		return c.createMP4
 	case ".ts", ".m2ts", ".mts":
 		return c.createTS
+	case ".mpg", ".mpeg", ".ps":
+		return c.createPS
 	case ".m3u8":
 		return c.createHLS
 	}
@@ -79,6 +82,17 @@ func (c *Client) createTS(path string, tracks []*codec.Track) (source.Writer, er
 	}
 	c.leaveOut(path, tracks, ts.Carries)
 	w := ts.NewWriter(f, tracks)
+	w.Buffer = bufferFor(f)
+	return w, nil
+}
+
+func (c *Client) createPS(path string, tracks []*codec.Track) (source.Writer, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	c.leaveOut(path, tracks, ps.Carries)
+	w := ps.NewWriter(f, tracks)
 	w.Buffer = bufferFor(f)
 	return w, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/source"
 	"github.com/mediakit-go/mediakit/ts"
 )
@@ -40,6 +41,8 @@ func readFile(t *testing.T, path string) (fs []*codec.Frame) {
 		r = flv.NewReader(f)
 	case head[0] == 0x47:
 		r = ts.NewReader(f)
+	case string(head[:4]) == "\x00\x00\x01\xba":
+		r = ps.NewReader(f)
 	case string(head[4:]) == "ftyp":
 		r, err = mp4.NewFile(f, info.Size())
 		require.NoError(t, err)
@@ -77,6 +80,7 @@ func TestCreateFile(t *testing.T) {
 		{"MP4", Client{}, filepath.Join(dir, "a.mp4"), "a.mp4", "moov"},
 		{"MP4 in fragments", Client{Layout: mp4.LayoutFragmented}, filepath.Join(dir, "f.m4v"), "f.m4v", "moof"},
 		{"TS", Client{}, filepath.Join(dir, "a.ts"), "a.ts", "\x47"},
+		{"PS", Client{}, filepath.Join(dir, "a.mpg"), "a.mpg", "\x00\x00\x01\xba"},
 		{"HLS", Client{Segment: time.Second}, filepath.Join(dir, "a.m3u8"), "a/*.ts", "\x47"},
 		{"HLS with MP4", Client{Segment: time.Second}, filepath.Join(dir, "a.fmp4.m3u8"), "a.fmp4/*", "moof"},
 	} {
@@ -95,7 +99,7 @@ func TestCreateFile(t *testing.T) {
 			require.NotEmpty(t, paths)
 			whole := joined(t, paths)
 			require.Contains(t, string(whole), c.has)
-			require.Equal(t, c.client.Form != flv.FormLegacy && !strings.HasSuffix(c.path, "ts"), bytes.Contains(whole, []byte("hvc1")))
+			require.Equal(t, c.client.Form != flv.FormLegacy && c.has != "\x47" && c.name != "PS", bytes.Contains(whole, []byte("hvc1")))
 			if strings.Contains(c.path, "/") {
 				require.Greater(t, len(paths), 2)
 				playlist, err := os.ReadFile(c.url)
@@ -142,7 +146,7 @@ func joined(t *testing.T, paths []string) []byte {
 func TestCreateFileLeavesOut(t *testing.T) {
 	dir := t.TempDir()
 	vp8, aac := testmedia.Track(1, codec.VP8), testmedia.Track(2, codec.AAC)
-	for name, left := range map[string]int{"a.ts": 1, "a.m3u8": 1, "a.mp4": 0} {
+	for name, left := range map[string]int{"a.ts": 1, "a.m3u8": 1, "a.PS": 1, "a.mp4": 0} {
 		var log bytes.Buffer
 		c := &Client{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 		path := filepath.Join(dir, name)

@@ -20,8 +20,9 @@
 //	udp://host:1234  rtp://host:1234       sends MPEG-TS as datagrams, to a receiver or a group
 //	file:///path/to/a.mp4  path/to/a.mp4   writes a file; one that exists is replaced
 //
-// Files are .flv, .mp4, .ts, or .m3u8 for HLS, whose segments are in the folder
-// called like the playlist: MPEG-TS, or MP4 if it ends with .fmp4.m3u8.
+// Files are .flv, .mp4, .ts, .mpg, which are program streams, or .m3u8 for HLS, whose
+// segments are in the folder called like the playlist: MPEG-TS, or MP4 if it ends with
+// .fmp4.m3u8.
 //
 // [Proxies] push streams of a Hub, again and again if they have to. [Upload] sends
 // files to a web server, as a form does.
