@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -83,25 +84,33 @@ func convert(t *testing.T, s *site, key source.Key, in input, f *film, found *ta
 	results.Wait()
 }
 
-// awaitViewers waits until all viewers and recordings have begun.
+// awaitViewers waits until all viewers and recordings have begun: they have sessions,
+// and those that are sent the packets of a feed take them.
 func awaitViewers(ctx context.Context, s *site, key source.Key, viewers []viewer) error {
-	want := 0
+	sessions, taking := 0, map[string]int{}
 	for i, v := range viewers {
-		want += outputs[i].sessions
+		sessions += outputs[i].sessions
+		if feed := outputs[i].feed; feed != "" {
+			taking[feed] += outputs[i].sessions
+		}
 		if err := v.watching(ctx); err != nil {
 			return fmt.Errorf("%s: %w", outputs[i].name, err)
 		}
 	}
 	for {
-		have := 0
+		var stats source.StreamStats
 		if stream := s.hub.Stream(key); stream != nil {
-			have = len(stream.Stats().Sessions)
+			stats = stream.Stats()
 		}
-		if have >= want {
+		have := map[string]int{}
+		for _, feed := range stats.Feeds {
+			have[feed.Format] += feed.Viewers
+		}
+		if len(stats.Sessions) >= sessions && maps.Equal(have, taking) {
 			return nil
 		}
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("%d of %d sessions: %w", have, want, err)
+			return fmt.Errorf("%d of %d sessions, %v of %v: %w", len(stats.Sessions), sessions, have, taking, err)
 		}
 	}
 }
@@ -129,7 +138,7 @@ func compare(s *site, f *film, got result, in input, out output, stats source.St
 		case !announced:
 			return fmt.Errorf("%v: came, but was not announced", t)
 		}
-		if late := lateBy(f, got, t); len(have) < len(want) && len(have) >= len(want)-late {
+		if late := lateBy(f, got, in, out, t); len(have) < len(want) && len(have) >= len(want)-late {
 			want = want[len(want)-len(have):]
 		}
 		if len(have) != len(want) {
@@ -138,7 +147,7 @@ func compare(s *site, f *film, got result, in input, out output, stats source.St
 		shift := have[0].DTS - want[0].DTS
 		if first == nil {
 			first = &shift
-		} else if (shift - *first).Abs() <= in.apart {
+		} else if (shift - *first).Abs() <= max(in.apart, out.apart) {
 			*first = shift
 		}
 		tick := max(in.tick(t), out.tick(t))
@@ -169,7 +178,7 @@ func reported(s *site, t *codec.Track, got result, out output, stats source.Stre
 		return fmt.Errorf("%v: left out, but not logged", t)
 	}
 	for _, feed := range stats.Feeds {
-		if feed.Format == out.feed && !has(feed.LeftOut, t.Codec) {
+		if feed.Format == out.feed && strings.HasPrefix(feed.Variant, out.variant) && !has(feed.LeftOut, t.Codec) {
 			return fmt.Errorf("%v: left out, but not told", t)
 		}
 	}
@@ -179,14 +188,14 @@ func reported(s *site, t *codec.Track, got result, out output, stats source.Stre
 // lateBy returns how many frames of t may be missing at the beginning. Viewers begin
 // with a picture: the sound of that time may have gone out before it. Without
 // pictures they begin with what comes next.
-func lateBy(f *film, got result, t *codec.Track) (n int) {
+func lateBy(f *film, got result, in input, out output, t *codec.Track) (n int) {
 	if t.Kind() == codec.KindVideo {
 		return 0
 	}
 	until := hold
 	for _, x := range got.frames {
-		if x.Track.Kind() == codec.KindVideo {
-			until = 40 * time.Millisecond // a picture
+		if x.Track.Kind() == codec.KindVideo && out.apart == 0 { // else those are of another stream
+			until = min(hold, 40*time.Millisecond+in.apart) // a picture
 			break
 		}
 	}

@@ -4,5 +4,5 @@
 // CONVERSIONS.md at the top of the module, which it compares, or with -update
 // writes.
 //
-// Reading: conversion_test.go, input_test.go, output_test.go, table_test.go.
+// Reading: conversion_test.go, input_test.go, output_test.go, rtp_test.go, table_test.go.
 package conversion

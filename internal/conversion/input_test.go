@@ -49,6 +49,9 @@ var inputs = []input{
 	})},
 	{"HLS, TS", tsTick, 0, segmented(hls.TS, "hls.m3u8")},
 	{"HLS, fMP4", mp4Tick, 0, segmented(hls.FMP4, "hls.fmp4.m3u8")},
+	{"RTP, PS", tsTick, 0, received(programDevice)},
+	{"RTP, TS", tsTick, 0, received(transportDevice)},
+	{"RTP, ES", rtpTick, time.Second, received(elementaryDevice)},
 }
 
 // push publishes to the site's server.

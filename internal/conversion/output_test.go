@@ -18,6 +18,7 @@ import (
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/internal/livehttp"
 	"github.com/mediakit-go/mediakit/player"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/record"
 	"github.com/mediakit-go/mediakit/rtsp"
 	"github.com/mediakit-go/mediakit/source"
@@ -31,6 +32,10 @@ type output struct {
 	sessions int // of the stream, that a viewer makes
 	begin    func(t *testing.T, s *site, key source.Key) viewer
 	playlist string // of live HLS
+	variant  string // what that of its feed begins with
+	// apart is how far tracks may be moved against each other: they may be streams of
+	// their own.
+	apart time.Duration
 }
 
 // A viewer takes what comes out of one stream.
@@ -52,19 +57,22 @@ type result struct {
 }
 
 var outputs = []output{
-	{"RTSP", "rtsp", rtpTick, 1, pull("rtsp", "%s"), ""},
-	{"RTMP", "rtmp", flvTick, 1, pull("rtmp", "%s"), ""},
-	{"HTTP-FLV", "flv", flvTick, 1, pull("http", "%s.live.flv"), ""},
-	{"WS-FLV", "flv", flvTick, 1, pull("ws", "%s.live.flv"), ""},
-	{"HTTP-TS", "ts", tsTick, 1, pull("http", "%s.live.ts"), ""},
-	{"HTTP-fMP4", "fmp4", mp4Tick, 1, pull("http", "%s.live.mp4"), ""},
-	{"HLS, TS", "", tsTick, 2, pullHLS("hls.m3u8"), "hls.m3u8"},
-	{"HLS, fMP4", "", mp4Tick, 2, pullHLS("hls.fmp4.m3u8"), "hls.fmp4.m3u8"},
-	{"MP4 file", "", mp4Tick, 1, recorded(record.MP4), ""},
-	{"FLV file", "", flvTick, 1, recorded(record.FLV), ""},
-	{"TS file", "", tsTick, 1, recorded(record.TS), ""},
-	{"HLS files, TS", "", tsTick, 1, recorded(record.HLS), ""},
-	{"HLS files, fMP4", "", mp4Tick, 1, recorded(record.HLSFMP4), ""},
+	{"RTSP", "rtsp", rtpTick, 1, pull("rtsp", "%s"), "", "", 0},
+	{"RTMP", "rtmp", flvTick, 1, pull("rtmp", "%s"), "", "", 0},
+	{"HTTP-FLV", "flv", flvTick, 1, pull("http", "%s.live.flv"), "", "", 0},
+	{"WS-FLV", "flv", flvTick, 1, pull("ws", "%s.live.flv"), "", "", 0},
+	{"HTTP-TS", "ts", tsTick, 1, pull("http", "%s.live.ts"), "", "", 0},
+	{"HTTP-fMP4", "fmp4", mp4Tick, 1, pull("http", "%s.live.mp4"), "", "", 0},
+	{"HLS, TS", "", tsTick, 2, pullHLS("hls.m3u8"), "hls.m3u8", "", 0},
+	{"HLS, fMP4", "", mp4Tick, 2, pullHLS("hls.fmp4.m3u8"), "hls.fmp4.m3u8", "", 0},
+	{"MP4 file", "", mp4Tick, 1, recorded(record.MP4), "", "", 0},
+	{"FLV file", "", flvTick, 1, recorded(record.FLV), "", "", 0},
+	{"TS file", "", tsTick, 1, recorded(record.TS), "", "", 0},
+	{"HLS files, TS", "", tsTick, 1, recorded(record.HLS), "", "", 0},
+	{"HLS files, fMP4", "", mp4Tick, 1, recorded(record.HLSFMP4), "", "", 0},
+	{"RTP, PS", "rtp", tsTick, 1, sent(collected, ps.SendOptions{Payload: ps.PayloadPS}), "", variant(ps.PayloadPS), 0},
+	{"RTP, TS", "rtp", tsTick, 1, sent(collected, ps.SendOptions{Payload: ps.PayloadTS}), "", variant(ps.PayloadTS), 0},
+	{"RTP, ES", "rtp", rtpTick, 2, sent(unpacked, ps.SendOptions{Payload: ps.PayloadES}, ps.SendOptions{Payload: ps.PayloadES, OnlyAudio: true}), "", variant(ps.PayloadES), time.Hour},
 }
 
 // The ticks of the wires.

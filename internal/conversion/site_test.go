@@ -15,6 +15,7 @@ import (
 	"github.com/mediakit-go/mediakit/flv"
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/mp4"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/record"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
@@ -28,6 +29,13 @@ type site struct {
 	addrs     map[string]string // by URL scheme
 	recorders *record.Recorders
 	root      string // of the recordings
+	receivers *ps.Receivers
+	senders   *ps.Senders
+
+	// What is sent by RTP.
+	collectors  *ps.Receivers
+	collections sync.Map // *collection by source.Key
+	sentTracks  sync.Map // []*codec.Track by source.Key
 
 	mu       sync.Mutex // guards what follows
 	recorded map[recording]string
@@ -47,6 +55,8 @@ func newSite(t *testing.T) *site {
 
 	// No viewer is slow, however busy the machine is.
 	patient := patient{s.hub}
+	s.receivers, s.senders = &ps.Receivers{Handler: patient}, &ps.Senders{Handler: noter{s}}
+	s.collectors = &ps.Receivers{Handler: collector{s}}
 	live := &hls.Handler{
 		Handler: patient, Options: hls.Options{Segments: -1, Segment: gop},
 		Logger: slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -73,6 +83,10 @@ func newSite(t *testing.T) *site {
 	t.Cleanup(func() {
 		require.NoError(t, s.hub.Close())
 		require.NoError(t, s.recorders.Close())
+		require.NoError(t, s.senders.Close())
+		require.NoError(t, s.receivers.Close())
+		require.NoError(t, s.collectors.Close())
+		require.Zero(t, s.receivers.Panics()+s.collectors.Panics())
 		require.NoError(t, live.Shutdown(context.Background()))
 		cancel()
 		require.NoError(t, web.Close())

@@ -82,7 +82,7 @@ which also writes this page: ` + "`go test ./internal/conversion -update`" + `.
 
 | | |
 |---|---|
-| %v | What comes out is what went in: every frame, byte for byte, with its key flag, its parameters and its times, these within a tick of the coarser of the two wires. (What is published by RTSP has sound and picture together to a millisecond.) |
+| %v | What comes out is what went in: every frame, byte for byte, with its key flag, its parameters and its times, these within a tick of the coarser of the two wires. (What is published by RTSP has sound and picture together to a millisecond. Elementary streams in RTP have no time in common but that of their arrival; they go out as streams of their own.) |
 | %v | Left out: the way out has no form for the codec. The stream's other tracks are there. That one is not announced, and is told of: in the log, in ` + "`source.FeedStats`, `hls.WriterStats` and `record.Stats`" + `. |
 | %v | The way in has no form for the codec. |
 `
