@@ -14,7 +14,8 @@
 // program that writes the same bytes in the same batches to N plain sockets and
 // does nothing else.
 // nginx with its RTMP module is measured the same way where it is installed. HLS
-// is measured by what segments and parts take (hls_linux.go).
+// is measured by what segments and parts take (hls_linux.go), RTP from 500 cameras
+// by what receiving it takes (ingest_linux.go).
 // README.md here has a table of results and says how to read it.
 //
 // The way of a run: options_linux.go (what to measure), session_linux.go (in

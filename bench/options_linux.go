@@ -30,7 +30,7 @@ type options struct {
 
 // parts and protocols are what a run consists of.
 func parts() []string {
-	return []string{"floor", "server", "nginx", "publishers", "join", "hls", "record", "seek", "transmux"}
+	return []string{"floor", "server", "nginx", "publishers", "join", "hls", "ingest", "record", "seek", "transmux"}
 }
 
 func protocols() []string {

@@ -29,6 +29,10 @@ func run(args []string) error {
 			return viewersMain()
 		case "publish":
 			return publishMain()
+		case "cameras":
+			return camerasMain()
+		case "ingest": // subject
+			return ingestMain(args[1])
 		case "film": // clip, path, bytes
 			size, err := strconv.Atoi(args[3])
 			if err != nil {

@@ -29,6 +29,7 @@ type session struct {
 	muxed    []transmuxing
 	seeks    []seeking
 	records  []recording
+	ingests  []ingesting
 	failures []failure
 }
 
@@ -81,6 +82,12 @@ func (s *session) measure() {
 	}
 	if s.does("hls") {
 		s.measureHLS()
+	}
+	if s.does("ingest") {
+		var err error
+		if s.ingests, err = measureIngest(s.options, s.progress); err != nil {
+			s.fail(cell{}, fmt.Errorf("ingest: %w", err))
+		}
 	}
 	if s.does("seek") {
 		var err error
@@ -200,6 +207,10 @@ func (s *session) write(w io.Writer) {
 		fmt.Fprintln(w)
 		writeHLS(w, s.delays, s.servings)
 	}
+	if len(s.ingests) > 0 {
+		fmt.Fprintln(w)
+		writeIngest(w, s.ingests)
+	}
 	if len(s.muxed) > 0 {
 		fmt.Fprintln(w)
 		writeTransmux(w, s.muxed)
@@ -212,7 +223,7 @@ func (s *session) write(w io.Writer) {
 		fmt.Fprintln(w)
 		writeSeek(w, s.seeks)
 	}
-	all := slices.Concat(recordTargets(s.records), seekTargets(s.seeks), transmuxTargets(s.muxed), hlsTargets(s.delays, s.servings), viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
+	all := slices.Concat(ingestTargets(s.ingests), recordTargets(s.records), seekTargets(s.seeks), transmuxTargets(s.muxed), hlsTargets(s.delays, s.servings), viewerTargets(s.viewers, s.rounds), publisherTargets(s.publishers, s.loads), joinTargets(s.joinCells, s.joins))
 	if len(all) > 0 {
 		fmt.Fprintln(w)
 		writeTargets(w, all)
