@@ -1,6 +1,6 @@
-// Mediaserver takes streams by RTMP and RTSP and shows them by RTMP, RTSP, HLS,
-// and as FLV, MPEG-TS and fragmented MP4 over HTTP and WebSocket. It needs no
-// configuration:
+// Mediaserver takes streams by RTMP, RTSP and RTP (GB28181) and shows them by RTMP,
+// RTSP, HLS, and as FLV, MPEG-TS and fragmented MP4 over HTTP and WebSocket. It
+// needs no configuration:
 //
 //	go run ./examples/mediaserver
 //	ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1/live/t
@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&s.RTSP, "rtsp", ":8554", "`address` for RTSP, its media on UDP and by HTTP tunnel too")
 	flag.StringVar(&s.Multicast, "multicast", "239.255.0.0/16", "`range` of groups for RTSP viewers by multicast; empty switches it off")
 	flag.StringVar(&s.HTTP, "http", ":8080", "`address` for HTTP and WebSocket")
+	flag.StringVar(&s.RTP, "rtp", ":10000", "`address` for RTP with MPEG-PS or MPEG-TS (GB28181), UDP and TCP; a stream's name is rtp/ and its SSRC")
 	flag.StringVar(&s.RTMPS, "rtmps", "", "`address` for RTMP over TLS; needs -cert and -key")
 	flag.StringVar(&s.RTSPS, "rtsps", "", "`address` for RTSP over TLS; needs -cert and -key")
 	flag.StringVar(&s.HTTPS, "https", "", "`address` for HTTP and WebSocket over TLS; needs -cert and -key")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mediakit-go/mediakit/hls"
 	"github.com/mediakit-go/mediakit/player"
+	"github.com/mediakit-go/mediakit/ps"
 	"github.com/mediakit-go/mediakit/record"
 	"github.com/mediakit-go/mediakit/rtmp"
 	"github.com/mediakit-go/mediakit/rtsp"
@@ -24,9 +25,10 @@ import (
 // stopTime is how long viewers have to take the end of their streams.
 const stopTime = 4 * time.Second
 
-// A mediaserver listens on up to six addresses; an empty one is off.
+// A mediaserver listens on up to seven addresses; an empty one is off.
 type mediaserver struct {
 	RTMP, RTSP, HTTP    string
+	RTP                 string // UDP and TCP
 	RTMPS, RTSPS, HTTPS string
 	Cert, Key           string // PEM files, for those with an S
 	Multicast           string // range of groups; empty is off
@@ -62,7 +64,7 @@ func (s mediaserver) run(ctx context.Context) error {
 			log.Warn("cannot clean -hls-dir", "error", err)
 		}
 	}
-	lns, err := s.listen()
+	lns, rtp, err := s.listen()
 	if err != nil {
 		return err
 	}
@@ -89,6 +91,9 @@ func (s mediaserver) run(ctx context.Context) error {
 		{"publish and play: rtsps://%s/live/NAME", (&rtsp.Server{Handler: films, Logger: log, TLSConfig: certs}).Serve},
 		{"see and play all of it: http://%s/", (&server.HTTP{Handler: web, Logger: log}).Serve},
 		{"see and play all of it: https://%s/", (&server.HTTP{Handler: web, Logger: log, TLSConfig: certs}).Serve},
+		{"send RTP with MPEG-PS or MPEG-TS: rtp://%s/, its stream is rtp/SSRC", func(ctx context.Context, ln net.Listener) error {
+			return (&ps.Server{Handler: films, Logger: log}).Serve(ctx, ln, rtp)
+		}},
 	} {
 		if ln := lns[i]; ln != nil {
 			fmt.Printf(l.urls+"\n", public(ln.Addr()))
@@ -122,19 +127,22 @@ func (s mediaserver) run(ctx context.Context) error {
 
 // listen opens the listeners that are on. Their addresses then have the ports
 // that the system chose.
-func (s *mediaserver) listen() (lns [6]net.Listener, err error) {
+func (s *mediaserver) listen() (lns [7]net.Listener, rtp net.PacketConn, err error) {
 	for i, addr := range []*string{&s.RTMP, &s.RTMPS, &s.RTSP, &s.RTSPS, &s.HTTP, &s.HTTPS} {
 		if *addr == "" {
 			continue
 		}
 		if lns[i], err = net.Listen("tcp", *addr); err != nil {
-			return lns, err
+			return lns, nil, err
 		}
 		host, _, _ := net.SplitHostPort(*addr)
 		_, port, _ := net.SplitHostPort(lns[i].Addr().String())
 		*addr = net.JoinHostPort(host, port)
 	}
-	return lns, nil
+	if s.RTP != "" {
+		lns[6], rtp, err = ps.Listen(context.Background(), s.RTP)
+	}
+	return lns, rtp, err
 }
 
 // public is an address that can be used on this machine.

@@ -4,6 +4,7 @@
 //	go run ./examples/transmux film.mp4 film.ts
 //	go run ./examples/transmux -layout fragmented film.flv film.mp4
 //	go run ./examples/transmux film.ts film.m3u8
+//	go run ./examples/transmux disc.vob film.mp4
 //	go run ./examples/transmux 'part1.mp4;part2.mp4' film.mp4
 package main
 

@@ -76,19 +76,27 @@ func (w showing) publish(t *testing.T, s *server, c clip, name string) (wait fun
 	return func() { require.NoError(t, <-done) }
 }
 
-// film returns the clip as a film: where its sound is G.711, which MP4 files of
-// ffmpeg cannot hold, that is cut from a file of bare samples.
+// film returns the clip as a film.
 func (w showing) film(t *testing.T, d time.Duration) *film {
 	if !w.g711() {
 		return load(t, w.clip(d))
 	}
-	c := w.clip(d)
-	c.audio, c.form = "", ""
-	f := load(t, c)
-	form := map[string]string{"alaw": "al", "mulaw": "ul"}[w.audio]
-	b, err := os.ReadFile(clip{audio: w.audio, form: form, duration: d}.file(t))
+	return w.clip(d).spoken(t)
+}
+
+// spoken returns a clip with G.711, which MP4 files of ffmpeg cannot hold, as a film:
+// its sound is cut from a file of bare samples.
+func (c clip) spoken(t testing.TB) *film {
+	t.Helper()
+	law, d := c.audio, c.duration
+	f := &film{}
+	if c.audio, c.form = "", ""; c.video != "" {
+		f = load(t, c)
+	}
+	form := map[string]string{"alaw": "al", "mulaw": "ul"}[law]
+	b, err := os.ReadFile(clip{audio: law, form: form, duration: d}.file(t))
 	require.NoError(t, err)
-	track := codec.NewG711Track(1, map[string]codec.Codec{"al": codec.PCMA, "ul": codec.PCMU}[form], 8000, 1)
+	track := codec.NewG711Track(len(f.tracks), map[string]codec.Codec{"al": codec.PCMA, "ul": codec.PCMU}[form], 8000, 1)
 	f.tracks = append(f.tracks, track)
 	at := time.Duration(0)
 	for part := range slices.Chunk(b, 160) {

@@ -7,7 +7,8 @@
 // (process_test.go) and compares what came out with what went in: the packets
 // (probe_test.go), the decoded pictures (screening_test.go) or the frames
 // (film_test.go). What is shown over HTTP is in container_test.go, hls_*_test.go
-// and files_test.go. A browser is driven by its DevTools protocol
+// and files_test.go; RTP of GB28181 comes from devices of our own, see
+// gb28181_device_test.go. A browser is driven by its DevTools protocol
 // (browser_chromium_test.go), and the numbers of pictures are read off its screen
 // (browser_number_test.go).
 //

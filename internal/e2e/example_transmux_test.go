@@ -18,6 +18,7 @@ func TestTransmuxExample(t *testing.T) {
 	dir := t.TempDir()
 	for _, step := range []struct{ layout, file string }{
 		{"progressive", "a.ts"},
+		{"progressive", "a.mpg"},
 		{"progressive", "b.flv"},
 		{"fragmented", "c.mp4"},
 		{"progressive", "d.flv"},

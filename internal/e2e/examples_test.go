@@ -50,7 +50,7 @@ func example(t testing.TB, name string, args ...string) *process {
 // from the URLs it prints.
 func mediaserver(t testing.TB, args ...string) (*process, *server) {
 	t.Helper()
-	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-rtsp", "127.0.0.1:0", "-http", "127.0.0.1:0"}, args...)...)
+	p := example(t, "mediaserver", append([]string{"-rtmp", "127.0.0.1:0", "-rtsp", "127.0.0.1:0", "-http", "127.0.0.1:0", "-rtp", "127.0.0.1:0"}, args...)...)
 	p.until("ready")
 	s := &server{addrs: map[string]string{}}
 	for _, m := range regexp.MustCompile(`(\w+)://([\d.]+:\d+)/`).FindAllStringSubmatch(p.stdout.String(), -1) {
@@ -139,7 +139,7 @@ func TestMediaserverStops(t *testing.T) {
 // TestMediaserverRefuses what it cannot do.
 func TestMediaserverRefuses(t *testing.T) {
 	t.Parallel()
-	p := example(t, "mediaserver", "-rtmp", "", "-rtsp", "", "-http", "", "-rtsps", "127.0.0.1:0")
+	p := example(t, "mediaserver", "-rtmp", "", "-rtsp", "", "-http", "", "-rtp", "", "-rtsps", "127.0.0.1:0")
 	require.Error(t, p.wait(patience))
 	require.Contains(t, p.stderr.String(), "-cert")
 
