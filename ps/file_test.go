@@ -38,20 +38,12 @@ func TestFileEnds(t *testing.T) {
 
 // film returns a file that is large enough to be halved.
 func film(t testing.TB, s testmedia.Stream) ([]byte, []*codec.Frame) {
-	if s.Bitrate == 0 {
-		s.Bitrate = 500_000
-	}
-	frames := s.Take(30 * time.Second)
+	frames := containertest.Film(s)
 	return muxed(t, frames), frames
 }
 
 func TestFileLarge(t *testing.T) {
-	for _, s := range []testmedia.Stream{
-		{Video: codec.H264, Audio: codec.AAC, BFrames: 2},
-		{Video: codec.H265, Audio: codec.AAC, Change: 3},
-		{Video: codec.H264, GOP: 20 * time.Second, Bitrate: 500_000},
-		{Audio: codec.MP3},
-	} {
+	for _, s := range containertest.Films() {
 		t.Run(containertest.Name(s), func(t *testing.T) {
 			b, want := film(t, s)
 			containertest.TestFile(t, openFile, b, want, requireFilm)

@@ -38,13 +38,13 @@ func TestSessionElementary(t *testing.T) {
 				frames := c.stream.Take(2 * time.Second)
 				sent := esPackets(t, c.pt, frames)
 				arrive(s, sent, time.Now())
-				require.Equal(t, PayloadES, s.Stats().Payload)
+				require.Equal(t, PayloadES, statsOf(s).Payload)
 				s.end(nil)
 				ended(t, s, io.EOF)
 				requireFrames(t, frames, r.frames)
 				require.True(t, r.complete)
-				require.EqualValues(t, len(sent), s.Stats().Packets)
-				require.EqualValues(t, testSSRC, s.Stats().SSRC)
+				require.EqualValues(t, len(sent), statsOf(s).Packets)
+				require.EqualValues(t, testSSRC, statsOf(s).SSRC)
 			})
 		})
 	}
@@ -99,7 +99,7 @@ func TestSessionElementaryBoth(t *testing.T) {
 			frames = slices.Delete(frames, slices.IndexFunc(frames, isAudio), slices.IndexFunc(frames, isAudio)+1)
 		}
 		requireFrames(t, frames, r.frames)
-		require.Len(t, s.Stats().Tracks, 2)
+		require.Len(t, statsOf(s).Tracks, 2)
 	})
 }
 
@@ -116,8 +116,8 @@ func TestSessionElementaryOthers(t *testing.T) {
 				now = arrive(s, [][]byte{other.Packet([]byte("\xd5\xd5\xd5\xd5"), 0, false)}, now)
 			}
 		}
-		require.Len(t, s.Stats().Tracks, maxElementary)
-		require.NotZero(t, s.Stats().Invalid)
+		require.Len(t, statsOf(s).Tracks, maxElementary)
+		require.NotZero(t, statsOf(s).Invalid)
 		s.end(nil)
 		ended(t, s, io.EOF)
 		requireFrames(t, frames, slices.DeleteFunc(r.frames, func(f *codec.Frame) bool { return f.Track.ID != 1 }))

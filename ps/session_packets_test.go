@@ -73,10 +73,10 @@ func TestSessionFaults(t *testing.T) {
 					ended(t, s, io.EOF)
 					if !c.loss {
 						requireFrames(t, frames, r.frames)
-						require.Zero(t, s.Stats().Lost)
+						require.Zero(t, statsOf(s).Lost)
 						return
 					}
-					require.NotZero(t, s.Stats().Lost)
+					require.NotZero(t, statsOf(s).Lost)
 					gotAudio, keys := 0, 0
 					for _, f := range r.frames {
 						if f.Track.Kind() == codec.KindAudio {
@@ -152,8 +152,8 @@ func TestSessionRestart(t *testing.T) {
 				synctest.Wait()
 				n := len(r.got())
 				arrive(s, second, now.Add(20*time.Second))
-				require.EqualValues(t, next.SSRC, s.Stats().SSRC)
-				require.EqualValues(t, 1, s.Stats().Resets)
+				require.EqualValues(t, next.SSRC, statsOf(s).SSRC)
+				require.EqualValues(t, 1, statsOf(s).Resets)
 				s.end(nil)
 				ended(t, s, io.EOF)
 				require.Equal(t, 1, r.asks())
@@ -205,7 +205,7 @@ func TestSessionInvalid(t *testing.T) {
 		s.end(nil)
 		ended(t, s, io.EOF)
 		requireFrames(t, frames, r.frames)
-		require.EqualValues(t, invalid, s.Stats().Invalid)
+		require.EqualValues(t, invalid, statsOf(s).Invalid)
 	})
 }
 
@@ -229,7 +229,7 @@ func TestSessionNothing(t *testing.T) {
 		}
 		arrive(s, [][]byte{make([]byte, 65535)}, now)
 		s.tick(s.began.Add(candidacy - time.Millisecond))
-		require.NoError(t, s.Stats().Err)
+		require.NoError(t, statsOf(s).Err)
 		s.tick(s.began.Add(candidacy))
 		ended(t, s, source.ErrUnsupported)
 		require.Zero(t, r.asks())
@@ -294,7 +294,7 @@ func TestSessionMeets(t *testing.T) {
 			arrive(s, sent[skip:], time.Now())
 			s.end(nil)
 			ended(t, s, io.EOF)
-			require.Zero(t, s.Stats().Lost)
+			require.Zero(t, statsOf(s).Lost)
 			require.Greater(t, len(r.frames), len(frames)/2)
 			for _, f := range r.frames {
 				if f.Track.Kind() == codec.KindVideo {
@@ -329,7 +329,7 @@ func TestSessionTimeout(t *testing.T) {
 			s, _ := newTestSession(r, ReceiveOptions{})
 			now := arrive(s, sent, time.Now())
 			s.tick(now.Add(14 * time.Second))
-			require.NoError(t, s.Stats().Err)
+			require.NoError(t, statsOf(s).Err)
 			s.tick(now.Add(15 * time.Second))
 			ended(t, s, source.ErrTimeout)
 			require.Len(t, r.closed, 1)
@@ -354,7 +354,7 @@ func TestSessionTimeout(t *testing.T) {
 			s, _ := newTestSession(&recorder{}, ReceiveOptions{Timeout: -1})
 			now := arrive(s, sent, time.Now())
 			s.tick(now.Add(24 * time.Hour))
-			require.NoError(t, s.Stats().Err)
+			require.NoError(t, statsOf(s).Err)
 			s.Close(nil)
 			ended(t, s, source.ErrKicked)
 		})
@@ -365,7 +365,7 @@ func TestSessionTimeout(t *testing.T) {
 			now := arrive(s, sent, time.Now())
 			s.PauseTimeout(time.Minute)
 			s.tick(now.Add(time.Minute + 10*time.Second))
-			require.NoError(t, s.Stats().Err)
+			require.NoError(t, statsOf(s).Err)
 			s.tick(now.Add(time.Minute + 15*time.Second))
 			ended(t, s, source.ErrTimeout)
 		})
@@ -378,7 +378,7 @@ func TestSessionTimeout(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			s.PauseTimeout(0)
 			s.tick(time.Now().Add(14 * time.Second))
-			require.NoError(t, s.Stats().Err)
+			require.NoError(t, statsOf(s).Err)
 			s.tick(time.Now().Add(15 * time.Second))
 			ended(t, s, source.ErrTimeout)
 		})
@@ -409,17 +409,17 @@ func TestSessionBye(t *testing.T) {
 				for _, b := range []string{"", "\x81", byeOf(testSSRC)[:7], byeOf(testSSRC + 1)} {
 					s.control([]byte(b), now)
 					s.tick(now.Add(time.Second))
-					require.NoError(t, s.Stats().Err)
+					require.NoError(t, statsOf(s).Err)
 				}
-				require.EqualValues(t, 2, s.Stats().Invalid)
+				require.EqualValues(t, 2, statsOf(s).Invalid)
 				s.control([]byte(byeOf(testSSRC)), now) // somebody else's, for the sender goes on
 				now = arrive(s, sent[half:], now)
 				s.tick(now.Add(time.Second))
-				require.NoError(t, s.Stats().Err)
+				require.NoError(t, statsOf(s).Err)
 
 				s.control([]byte(byeOf(testSSRC)), now)
 				s.tick(now.Add(byeTime - time.Millisecond))
-				require.NoError(t, s.Stats().Err)
+				require.NoError(t, statsOf(s).Err)
 				s.tick(now.Add(byeTime))
 				ended(t, s, io.EOF)
 				requireFrames(t, frames, r.frames)
@@ -496,9 +496,9 @@ func TestSessionLose(t *testing.T) {
 				now := arrive(s, sent[:30], time.Now())
 				s.lose()
 				now = arrive(s, sent[40:50], now)
-				require.EqualValues(t, 10, s.Stats().Lost)
-				require.EqualValues(t, 40, s.Stats().Packets)
-				require.EqualValues(t, 2, s.Stats().Resyncs)
+				require.EqualValues(t, 10, statsOf(s).Lost)
+				require.EqualValues(t, 40, statsOf(s).Packets)
+				require.EqualValues(t, 2, statsOf(s).Resyncs)
 				arrive(s, sent[50:], now)
 				s.Close(errTest)
 				ended(t, s, errTest)

@@ -38,7 +38,7 @@ func TestSessionRefused(t *testing.T) {
 				arrive(s, sent[60:], now) // nothing is taken in any more
 				s.tick(now.Add(time.Hour))
 				s.control([]byte(byeOf(testSSRC)), now)
-				require.ErrorIs(t, s.Stats().Err, want)
+				require.ErrorIs(t, statsOf(s).Err, want)
 				require.True(t, s.begun())
 				require.False(t, s.accepted())
 			})
@@ -88,7 +88,7 @@ func TestSessionSlowHandler(t *testing.T) {
 						break
 					}
 				}
-				require.EqualValues(t, len(frames)-len(r.frames), s.Stats().Dropped)
+				require.EqualValues(t, len(frames)-len(r.frames), statsOf(s).Dropped)
 				if c.want == 0 {
 					requireFrames(t, frames, r.frames)
 				}
@@ -139,14 +139,14 @@ func TestSessionEndsEarly(t *testing.T) {
 				c.end(s)
 				<-s.Done()
 				require.Equal(t, c.lasts, time.Since(start))
-				require.ErrorIs(t, s.Stats().Err, c.err)
+				require.ErrorIs(t, statsOf(s).Err, c.err)
 				if !c.last {
 					require.Empty(t, r.frames)
-					require.Equal(t, s.Stats().Frames, s.Stats().Dropped)
+					require.Equal(t, statsOf(s).Frames, statsOf(s).Dropped)
 					return
 				}
 				requireFrames(t, frames, r.frames)
-				require.Zero(t, s.Stats().Dropped)
+				require.Zero(t, statsOf(s).Dropped)
 				require.Len(t, r.closed, 1)
 				if errors.Is(c.err, io.EOF) {
 					require.NoError(t, r.closed[0])
@@ -177,8 +177,8 @@ func TestSessionEndsBlocked(t *testing.T) {
 		<-s.Done()
 		require.Equal(t, lastTime, time.Since(start))
 		require.Len(t, r.frames, 10)
-		require.EqualValues(t, s.Stats().Frames-10, s.Stats().Dropped)
-		require.ErrorIs(t, s.Stats().Err, io.ErrUnexpectedEOF)
+		require.EqualValues(t, statsOf(s).Frames-10, statsOf(s).Dropped)
+		require.ErrorIs(t, statsOf(s).Err, io.ErrUnexpectedEOF)
 	})
 }
 
@@ -193,7 +193,7 @@ func TestSessionPublicationEnds(t *testing.T) {
 		now := arrive(s, sent[:half], time.Now())
 		synctest.Wait()
 		require.NotNil(t, hub.Stream(testKey))
-		require.True(t, hub.Kick(s.Stats().ID))
+		require.True(t, hub.Kick(statsOf(s).ID))
 		arrive(s, sent[half:], now)
 		ended(t, s, source.ErrKicked)
 	})
@@ -210,7 +210,7 @@ func TestSessionRenamed(t *testing.T) {
 		arrive(s, psPackets(t, psSender(), sessionStreams[0].Take(2*time.Second)), time.Now())
 		synctest.Wait()
 		require.Equal(t, key, s.Key())
-		require.Equal(t, key, s.Stats().Key)
+		require.Equal(t, key, statsOf(s).Key)
 		require.NotNil(t, hub.Stream(key))
 		s.Close(nil)
 		ended(t, s, source.ErrKicked)
@@ -244,7 +244,7 @@ func TestSessionBlocked(t *testing.T) {
 		require.NoError(t, err)
 		defer viewer.Close()
 		arrive(s, sent[begin:], now)
-		st := s.Stats()
+		st := statsOf(s)
 		require.NoError(t, st.Err)
 		require.NotZero(t, st.Dropped)
 		requireBounded(t, s)

@@ -197,6 +197,12 @@ func arrive(s *Session, packets [][]byte, now time.Time) time.Time {
 	return now
 }
 
+// statsOf returns the counters of s when nobody is at work on it.
+func statsOf(s *Session) SessionStats {
+	synctest.Wait()
+	return s.Stats()
+}
+
 // ended requires that s has ended, for the reason want.
 func ended(t testing.TB, s *Session, want error) {
 	t.Helper()
@@ -206,7 +212,7 @@ func ended(t testing.TB, s *Session, want error) {
 	default:
 		require.Fail(t, "not ended")
 	}
-	require.ErrorIs(t, s.Stats().Err, want)
+	require.ErrorIs(t, statsOf(s).Err, want)
 }
 
 // requireBounded requires that what waits in s is within the bounds.
@@ -291,8 +297,8 @@ func TestSessionContainer(t *testing.T) {
 					synctest.Wait()
 					require.True(t, s.accepted())
 					arrive(s, sent[half:], now)
-					require.Equal(t, map[byte]Payload{'P': PayloadPS, 'T': PayloadTS}[name[0]], s.Stats().Payload)
-					require.Len(t, s.Stats().Tracks, len(stream.Tracks()))
+					require.Equal(t, map[byte]Payload{'P': PayloadPS, 'T': PayloadTS}[name[0]], statsOf(s).Payload)
+					require.Len(t, statsOf(s).Tracks, len(stream.Tracks()))
 					s.end(io.EOF)
 					ended(t, s, io.EOF)
 
@@ -300,7 +306,7 @@ func TestSessionContainer(t *testing.T) {
 					require.Len(t, r.tracks, len(stream.Tracks()))
 					require.True(t, r.complete)
 					require.Equal(t, []error{nil}, r.closed)
-					st := s.Stats()
+					st := statsOf(s)
 					require.EqualValues(t, testSSRC, st.SSRC)
 					require.EqualValues(t, len(sent), st.Packets)
 					require.EqualValues(t, len(frames), st.Frames)
@@ -338,7 +344,7 @@ func TestSessionRequest(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, "rtp/tcp", r.asked[0].Protocol)
 		require.Equal(t, o.Options, r.asked[0].Options)
-		require.Equal(t, "tcp", s.Stats().Protocol)
+		require.Equal(t, "tcp", statsOf(s).Protocol)
 		require.Same(t, s.link, s.peer())
 		s.Close(errTest)
 		ended(t, s, errTest)
@@ -419,8 +425,8 @@ func TestSessionProbes(t *testing.T) {
 				}
 			}
 			require.True(t, complete)
-			require.LessOrEqual(t, s.Stats().Frames, uint64(probeFrames))
-			require.Greater(t, s.Stats().Frames, uint64(probeFrames/3))
+			require.LessOrEqual(t, statsOf(s).Frames, uint64(probeFrames))
+			require.Greater(t, statsOf(s).Frames, uint64(probeFrames/3))
 			s.Close(errTest)
 			ended(t, s, errTest)
 		})

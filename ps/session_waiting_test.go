@@ -47,7 +47,7 @@ func TestSessionUnanswered(t *testing.T) {
 		s.end(nil)
 		ended(t, s, io.EOF)
 		require.EqualValues(t, othersKeep, s.unanswered.size.Load())
-		st := s.Stats()
+		st := statsOf(s)
 		require.NotZero(t, st.Dropped)
 		require.EqualValues(t, len(r.frames), st.Frames-st.Dropped)
 		i := slices.IndexFunc(r.frames, func(f *codec.Frame) bool { return f.Track.Kind() == codec.KindVideo })

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/testmedia"
 	"github.com/mediakit-go/mediakit/source"
 )
 
@@ -19,6 +20,24 @@ type File interface {
 	source.Reader
 	source.Seeker
 	source.KeyIndexer
+}
+
+// Films are streams whose files are large enough to be halved, as Film takes them.
+func Films() []testmedia.Stream {
+	return []testmedia.Stream{
+		{Video: codec.H264, Audio: codec.AAC, BFrames: 2},
+		{Video: codec.H265, Audio: codec.AAC, Change: 3},
+		{Video: codec.H264, GOP: 20 * time.Second, Bitrate: 500_000},
+		{Audio: codec.MP3},
+	}
+}
+
+// Film returns the frames of such a file, 30 s of them.
+func Film(s testmedia.Stream) []*codec.Frame {
+	if s.Bitrate == 0 {
+		s.Bitrate = 500_000
+	}
+	return s.Take(30 * time.Second)
 }
 
 // TestFile opens b, which holds the frames want, and plays it from its beginning
