@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"rtmp":   "codec source flv internal/amf internal/listen rtmp/internal/handshake rtmp/internal/wire",
 	"ts":     "codec source internal/keysearch internal/limitlog internal/livehttp internal/lookahead internal/pes internal/rtp internal/udp",
 	"mp4":    "codec source internal/livehttp internal/lookahead",
-	"ps":     "codec source ts internal/keysearch internal/limitlog internal/listen internal/lookahead internal/pes internal/rtp internal/udp ps/internal/framing",
+	"ps":     "codec source ts internal/cast internal/keysearch internal/limitlog internal/listen internal/lookahead internal/pes internal/rtp internal/udp ps/internal/framing",
 	"rtsp":   "codec source ts internal/limitlog internal/listen internal/rtp internal/udp rtsp/internal/auth rtsp/internal/tunnel rtsp/internal/wire",
 	"hls":    "codec source ts mp4 internal/livehttp internal/limitlog github.com/bluenviron/gohlslib/v2/pkg/playlist",
 	"player": "codec source flv ts mp4 ps rtmp rtsp hls internal/cast internal/fileurl internal/livehttp internal/proxy",

@@ -139,7 +139,7 @@ func (d *containerDecoder) deliver(p *rtp.Packet, gap rtp.Gap) {
 func (d *containerDecoder) restart(p *rtp.Packet) {
 	d.end(true)
 	d.before, d.payloadType = len(d.out), p.PayloadType
-	d.succession = &succession{before: d.tracks()}
+	d.succession = succeeding(d.tracks())
 	d.renew()
 }
 

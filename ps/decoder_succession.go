@@ -4,21 +4,21 @@ import (
 	"slices"
 
 	"github.com/mediakit-go/mediakit/codec"
+	"github.com/mediakit-go/mediakit/internal/cast"
 )
 
 // A succession is how the tracks of a sender go on as those of the one before: each
 // gets the ID of one of its codec, or else of its kind, and its first frame has
 // FlagDiscont. nil: there was none before.
 type succession struct {
-	before []*codec.Track
-	heirs  []heir
+	cast    cast.Cast
+	roles   []cast.Role
+	started []int // IDs of the sender's tracks that have had a frame
 }
 
-// An heir is a track that has got an ID.
-type heir struct {
-	from    int          // its ID before
-	of, is  *codec.Track // the track as it was last, and with its ID
-	started bool         // it has had a frame
+// succeeding returns how a sender goes on that follows one with these tracks.
+func succeeding(before []*codec.Track) *succession {
+	return &succession{cast: cast.Cast{Known: slices.Clone(before)}}
 }
 
 // apply gives frames their tracks.
@@ -27,12 +27,11 @@ func (s *succession) apply(frames []*codec.Frame) {
 		return
 	}
 	for _, f := range frames {
-		h := s.heir(f.Track)
-		f.Track = h.is
-		if !h.started {
-			h.started = true
+		if id := f.Track.ID; !slices.Contains(s.started, id) {
+			s.started = append(s.started, id)
 			f.Flags |= codec.FlagDiscont
 		}
+		f.Track = s.track(f.Track)
 	}
 }
 
@@ -43,45 +42,21 @@ func (s *succession) tracks(list []*codec.Track) []*codec.Track {
 	}
 	renamed := make([]*codec.Track, len(list))
 	for i, t := range list {
-		renamed[i] = s.heir(t).is
+		renamed[i] = s.track(t)
 	}
 	return renamed
 }
 
-// heir returns what has become of t.
-func (s *succession) heir(t *codec.Track) *heir {
-	i := slices.IndexFunc(s.heirs, func(h heir) bool { return h.from == t.ID })
+// track returns what t is.
+func (s *succession) track(t *codec.Track) *codec.Track {
+	i := cast.Find(s.roles, t.ID)
 	if i < 0 {
-		i = len(s.heirs)
-		s.heirs = append(s.heirs, heir{from: t.ID, is: &codec.Track{ID: s.id(t)}})
+		i = len(s.roles)
+		s.roles = s.cast.Play(s.roles, t)
 	}
-	h := &s.heirs[i]
-	if h.of != t {
-		is := *t
-		is.ID = h.is.ID
-		h.of, h.is = t, &is
+	r := &s.roles[i]
+	if r.In != t {
+		s.cast.Renew(r, t)
 	}
-	return h
-}
-
-// id returns an ID for a track that has none.
-func (s *succession) id(t *codec.Track) int {
-	free := func(id int) bool {
-		return !slices.ContainsFunc(s.heirs, func(h heir) bool { return h.is.ID == id })
-	}
-	for _, o := range s.before {
-		if o.Codec == t.Codec && free(o.ID) {
-			return o.ID
-		}
-	}
-	for _, o := range s.before {
-		if o.Kind() == t.Kind() && free(o.ID) {
-			return o.ID
-		}
-	}
-	id := 1
-	for !free(id) || slices.ContainsFunc(s.before, func(o *codec.Track) bool { return o.ID == id }) {
-		id++
-	}
-	return id
+	return r.Out
 }

@@ -97,7 +97,7 @@ func (s *Session) succeed() {
 	addStats(&s.past, &was)
 	s.past.Resets++
 	s.payload = r.found.payload
-	s.decoder = newDecoder(&r.found, &s.options, &succession{before: s.decoder.tracks()})
+	s.decoder = newDecoder(&r.found, &s.options, succeeding(s.decoder.tracks()))
 	s.renew()
 	s.decodeAll(packets)
 }
